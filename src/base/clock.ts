@@ -1,0 +1,19 @@
+/** Time as rooms see it, so that tests can turn it by hand. */
+export interface Clock {
+  /** Milliseconds since the epoch, for records and expiry dates. */
+  now(): number;
+  /** Milliseconds that never jump, for durations and deadlines. */
+  monotonic(): number;
+  /** Calls `run` once after `delayMs`; the returned function cancels. Never keeps the process alive. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+import { tmpdir, userInfo } from "node:os";
+import { join, resolve } from "node:path";
+
+/** Where a platform keeps its things. One data directory is one platform. */
+export interface DataPaths {
+  readonly root: string;
+  /** Unix socket of the control API; whoever may open it is the operator. */
+  readonly controlSocket: string;
+  /** One JSON file a running process: pid, start time, address. */
+  readonly run: string;
+  /** One bounded log file a process. */
+  readonly logs: string;
+  /** Hashes of the API keys. */
+  readonly keys: string;
+  /** The embedded registry's snapshot. */
+  readonly registry: string;
+  /** The gateway's last view of the registry: serves from it while the control process is away. */
+  readonly gatewayView: string;
+  /** Servers that the operator attached. */
+  readonly attachments: string;
+  /** Model files and the catalogue's own additions. */
+  readonly models: string;
+}
+
+/** The kernel's limit on the path of a Unix socket is 108 bytes with its final zero (unix(7)). */
+const socketPathBytesMax = 107;
+
+/** The layout under a data directory. Long paths get their socket under the system's temporary directory. */
+export function dataPaths(dataDirectory: string): DataPaths {
+  const root = resolve(dataDirectory);
+  const inside = join(root, "control.sock");
+  const short = createHash("sha256").update(root).digest("hex").slice(0, 16);
+  const controlSocket =
+    Buffer.byteLength(inside) <= socketPathBytesMax
+      ? inside
+      : join(tmpdir(), `nexus-${userInfo().uid}-${short}`, "control.sock");
+  return {
+    root,
+    controlSocket,
+    run: join(root, "run"),
+    logs: join(root, "logs"),
+    keys: join(root, "keys.json"),
+    registry: join(root, "registry.json"),
+    gatewayView: join(root, "gateway-registry.json"),
+    attachments: join(root, "attachments.json"),
+    models: join(root, "models"),
+  };
+}
