@@ -157,8 +157,9 @@ export function openKeyReader(options: { path: string; clock: Clock; onProblem: 
       if (clock.monotonic() - checkedAt > recheckMs) await refresh();
       const known = byHash.get(hash);
       if (known !== undefined) return known;
-      // Perhaps it is newer than the last look. A guesser gets one look at the file per 50 ms, shared by all.
-      if (clock.monotonic() - checkedAt > 50) await refresh();
+      // Perhaps it is newer than the last look, or than the look that is under way. One look at a time serves all.
+      await checking;
+      await refresh();
       return byHash.get(hash);
     },
     close() {

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { NexusError } from "../base/errors.ts";
+import { JsonScanner, JsonSyntaxError, jsonDepthMax } from "./json-scanner.ts";
+import { replaceModel, scanRequest } from "./scan-request.ts";
+
+const scan = (text: string) => scanRequest(Buffer.from(text));
+
+function isAccepted(text: string): boolean {
+  try {
+    new JsonScanner(Buffer.from(text), () => {}).document();
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof JsonSyntaxError, String(error));
+    return false;
+  }
+}
+
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Text that is JSON, or was until one place of it was cut, doubled or replaced. */
+const almostJson = fc
+  .tuple(
+    fc.json({ maxDepth: 6 }),
+    fc.nat(),
+    fc.constantFrom("", '"', "\\", ",", "}", "]", "0", "-", "e", "\t", "\u0001", "\\u12", " "),
+  )
+  .map(([text, place, insert]) => {
+    const at = place % (text.length + 1);
+    return place % 3 === 0 ? text : text.slice(0, at) + insert + text.slice(at + (place % 2));
+  });
+
+describe("JsonScanner", () => {
+  it("accepts exactly what JSON.parse accepts", () => {
+    fc.assert(
+      fc.property(almostJson, (text) => {
+        assert.equal(isAccepted(text), parses(text), text);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  for (const text of [
+    "",
+    " ",
+    "01",
+    "-",
+    "1.",
+    "1e",
+    "+1",
+    ".5",
+    "nul",
+    "[1,]",
+    '{"a":1,}',
+    "[1 2]",
+    '"\u0000"',
+    '"\\x"',
+    "{a:1}",
+    "\ufeff{}",
+    "1 1",
+    "[",
+    "-0",
+    "1E+2",
+    '"\\ud800"',
+    "[[]]",
+    "NaN",
+  ]) {
+    it(`agrees with JSON.parse on ${JSON.stringify(text)}`, () => assert.equal(isAccepted(text), parses(text)));
+  }
+
+  it("refuses what is nested too deep and takes what is just deep enough", () => {
+    assert.equal(isAccepted("[".repeat(jsonDepthMax) + "]".repeat(jsonDepthMax)), true);
+    assert.equal(isAccepted("[".repeat(jsonDepthMax + 1) + "]".repeat(jsonDepthMax + 1)), false);
+  });
+});
+
+describe("scanRequest", () => {
+  it("finds model, stream and needs wherever they stand, and only at the top level", () => {
+    const result = scan('{"messages":[{"model":"no","stream":true}],"stream" : true ,\n"model":"a/b:c","tools":[{}]}');
+    assert.equal(result.model, "a/b:c");
+    assert.equal(result.stream, true);
+    assert.deepEqual(result.needs, { tools: true, vision: false, json_schema: false });
+  });
+
+  it("reads needs from the parts that carry them", () => {
+    assert.equal(
+      scan('{"model":"m","messages":[{"content":[{"type":"image_url","image_url":{}}]}]}').needs.vision,
+      true,
+    );
+    assert.equal(scan('{"model":"m","messages":[],"tools":[{"parameters":{"image_url":{}}}]}').needs.vision, false);
+    assert.equal(scan('{"model":"m","tools":[ ]}').needs.tools, false);
+    assert.equal(scan('{"model":"m","tools":null}').needs.tools, false);
+    assert.equal(scan('{"model":"m","response_format":{"type":"json_schema"}}').needs.json_schema, true);
+    assert.equal(scan('{"model":"m","response_format":{"type":"text"}}').needs.json_schema, false);
+  });
+
+  const refused: readonly [string, string, string][] = [
+    ["no body", "", "invalid_json"],
+    ["half a body", '{"model":"x","messages":[', "invalid_json"],
+    ["nonsense inside", '{"model":"x","messages":[1 2]}', "invalid_json"],
+    ["a list", '[{"model":"x"}]', "invalid_json"],
+    ["no model", '{"messages":[]}', "missing_model"],
+    ["an empty model", '{"model":""}', "missing_model"],
+    ["a model that is a number", '{"model":7}', "missing_model"],
+    ["the model twice", '{"model":"a","model":"b"}', "invalid_request"],
+    ["the model twice, once escaped", '{"model":"a","mod\\u0065l":"b"}', "invalid_request"],
+    ["stream twice", '{"model":"a","stream":true,"stream":false}', "invalid_request"],
+    ["a stream that is a string", '{"model":"a","stream":"true"}', "invalid_request"],
+    ["a very long model", `{"model":"${"x".repeat(257)}"}`, "invalid_request"],
+  ];
+  for (const [title, text, code] of refused) {
+    it(`refuses ${title}`, () => {
+      assert.throws(
+        () => scan(text),
+        (error) => error instanceof NexusError && error.code === code,
+      );
+    });
+  }
+
+  it("refuses bytes that are not UTF-8", () => {
+    const body = Buffer.concat([Buffer.from('{"model":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+    assert.throws(
+      () => scanRequest(body),
+      (error) => error instanceof NexusError && error.code === "invalid_json",
+    );
+  });
+
+  it("reads the same as JSON.parse, and replaces the model and nothing else", () => {
+    const bodies = fc.record(
+      {
+        model: fc.string({ minLength: 1, maxLength: 40, unit: "binary" }),
+        stream: fc.boolean(),
+        messages: fc.jsonValue(),
+        extra: fc.jsonValue(),
+      },
+      { requiredKeys: ["model"] },
+    );
+    fc.assert(
+      fc.property(bodies, fc.string({ minLength: 1 }), fc.constantFrom(0, 2), (body, model, indent) => {
+        // A lone surrogate cannot be written as UTF-8; JSON.stringify escapes it.
+        const bytes = Buffer.from(JSON.stringify(body, null, indent));
+        const result = scanRequest(bytes);
+        assert.equal(result.model, body.model);
+        assert.equal(result.stream, body.stream ?? false);
+        const replaced: unknown = JSON.parse(replaceModel(bytes, result, model).toString());
+        assert.deepEqual(replaced, JSON.parse(JSON.stringify({ ...body, model })));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

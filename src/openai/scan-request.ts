@@ -1,0 +1,131 @@
+import { isUtf8 } from "node:buffer";
+import { NexusError } from "../base/errors.ts";
+import { JsonScanner, JsonSyntaxError } from "./json-scanner.ts";
+
+/** What routing needs to know of a request body. The body itself is passed on as the bytes that came in. */
+export interface RequestScan {
+  /** The model that the client asked for. */
+  readonly model: string;
+  /** Where its JSON string stands in the body, quotes included, so that an alias can be replaced in place. */
+  readonly modelSpan: { readonly start: number; readonly end: number };
+  readonly stream: boolean;
+  /** What an instance must be able to do beyond the operation itself. */
+  readonly needs: FeatureNeeds;
+}
+
+export interface FeatureNeeds {
+  readonly tools: boolean;
+  readonly vision: boolean;
+  readonly json_schema: boolean;
+}
+
+/** Keys of a message part that carries an image, in chat completions and in responses. */
+const imageKeys = new Set(["image_url", "input_image"]);
+/** Members of the body that hold them. Elsewhere, in the schema of a tool say, such a key means nothing. */
+const messageKeys = new Set(["messages", "input"]);
+/** Members of the body that decide where it goes. Twice the same one is refused: two parsers could differ. */
+const decisiveKeys = new Set(["model", "stream", "tools", "response_format"]);
+
+interface Member {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Reads a request body once, without building values.
+ * @throws NexusError `invalid_json`, `missing_model` or `invalid_request`, with the field at fault.
+ */
+export function scanRequest(body: Buffer): RequestScan {
+  const { members, hasImages } = scanMembers(body);
+  const model = readModel(body, members.get("model"));
+  return {
+    model: model.id,
+    modelSpan: model.span,
+    stream: readBoolean(body, members.get("stream"), "stream"),
+    needs: {
+      tools: hasTools(body, members.get("tools")),
+      vision: hasImages,
+      json_schema: wantsJsonSchema(body, members.get("response_format")),
+    },
+  };
+}
+
+/** The same body with another model id in place of the one that was found. */
+export function replaceModel(body: Buffer, scan: RequestScan, model: string): Buffer {
+  if (model === scan.model) return body;
+  const { start, end } = scan.modelSpan;
+  return Buffer.concat([body.subarray(0, start), Buffer.from(JSON.stringify(model)), body.subarray(end)]);
+}
+
+function scanMembers(body: Buffer): { members: ReadonlyMap<string, Member>; hasImages: boolean } {
+  if (body.length === 0) throw new NexusError("invalid_json", "The request has no body: send a JSON object.");
+  if (!isUtf8(body)) throw new NexusError("invalid_json", "The body is not valid UTF-8.");
+  const starts = new Map<string, number>();
+  let topLevelKey = "";
+  let hasImages = false;
+  const scanner = new JsonScanner(body, (keyStart, keyEnd, valueStart, depth) => {
+    if (depth > 1 && !messageKeys.has(topLevelKey)) return;
+    const key = readKey(body, keyStart, keyEnd);
+    if (depth > 1) {
+      hasImages ||= imageKeys.has(key);
+      return;
+    }
+    topLevelKey = key;
+    if (!decisiveKeys.has(key)) return;
+    if (starts.has(key)) throw new NexusError("invalid_request", `'${key}' appears twice.`, { param: key });
+    starts.set(key, valueStart);
+  });
+  try {
+    scanner.document();
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new NexusError("invalid_json", `The body is not valid JSON: ${error.message}.`, { cause: error });
+  }
+  if (body[scanner.space(0)] !== 0x7b) throw new NexusError("invalid_json", "The body must be a JSON object.");
+  const measure = new JsonScanner(body, () => {});
+  const members = new Map<string, Member>();
+  for (const [key, start] of starts) members.set(key, { start, end: measure.value(start, 1) });
+  return { members, hasImages };
+}
+
+/** A key of n characters takes at most 6n bytes, when each is written as \uXXXX, and two quotes. */
+const keyBytesMax = 2 + 6 * Math.max(...[...imageKeys, ...messageKeys, ...decisiveKeys].map((key) => key.length));
+
+/** The member's name with its escapes decoded, or an empty string when it is too long to be one that matters. */
+function readKey(body: Buffer, start: number, end: number): string {
+  if (end - start > keyBytesMax) return "";
+  const text = body.toString("utf8", start + 1, end - 1);
+  return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text;
+}
+
+function readModel(body: Buffer, member: Member | undefined): { id: string; span: Member } {
+  const help = "`model` must be a non-empty string; GET /v1/models lists what there is.";
+  if (member === undefined) throw new NexusError("missing_model", help, { param: "model" });
+  const value: unknown = JSON.parse(body.toString("utf8", member.start, member.end));
+  if (typeof value !== "string" || value === "") throw new NexusError("missing_model", help, { param: "model" });
+  if (value.length > 256) {
+    throw new NexusError("invalid_request", "`model` is longer than 256 characters.", { param: "model" });
+  }
+  return { id: value, span: member };
+}
+
+function readBoolean(body: Buffer, member: Member | undefined, name: string): boolean {
+  if (member === undefined) return false;
+  const text = body.toString("utf8", member.start, Math.min(member.end, member.start + 8));
+  if (text === "true") return true;
+  if (text === "false" || text === "null") return false;
+  throw new NexusError("invalid_request", `'${name}' must be true or false.`, { param: name });
+}
+
+/** An empty list or null asks for nothing. */
+function hasTools(body: Buffer, member: Member | undefined): boolean {
+  if (member === undefined || body[member.start] !== 0x5b) return false;
+  for (let at = member.start + 1; at < member.end - 1; at++) if ((body[at] ?? 0) > 0x20) return true;
+  return false;
+}
+
+function wantsJsonSchema(body: Buffer, member: Member | undefined): boolean {
+  if (member === undefined || body[member.start] !== 0x7b) return false;
+  const format = JSON.parse(body.toString("utf8", member.start, member.end)) as { type?: unknown };
+  return format.type === "json_schema";
+}
