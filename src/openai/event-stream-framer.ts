@@ -1,0 +1,99 @@
+import { type Usage, usageOf } from "./usage.ts";
+
+/** An event larger than this is passed on in pieces: memory stays bounded whatever a backend sends. */
+const eventBytesMax = 1024 * 1024;
+
+const unixBlankLine = Buffer.from("\n\n");
+const dosBlankLine = Buffer.from("\r\n\r\n");
+
+/** How a stream ended, as far as its own bytes tell. */
+export interface StreamEnding {
+  /** Bytes of a last event that was never finished; to be passed on only when the stream is complete. */
+  readonly rest: Buffer;
+  /** `[DONE]` came: the backend said everything. */
+  readonly sawDone: boolean;
+  /** A choice had a `finish_reason`: the answer is whole, even if the backend never says `[DONE]`. */
+  readonly sawFinish: boolean;
+  /** The backend reported an error in the stream. */
+  readonly sawError: boolean;
+  readonly usage: Usage | undefined;
+}
+
+/**
+ * Cuts a stream of server-sent events (WHATWG HTML, 9.2) at event boundaries, so that a client never gets half an
+ * event before an error, and notes on the way what the events say. The bytes themselves stay as they are.
+ */
+export class EventStreamFramer {
+  #held: Buffer = Buffer.alloc(0);
+  #usage: Usage | undefined;
+  #sawDone = false;
+  #sawFinish = false;
+  #sawError = false;
+
+  /** Takes what the backend sent and returns all whole events so far; empty when none is whole yet. */
+  push(chunk: Buffer): Buffer {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    const end = lastBoundary(bytes);
+    if (end === 0 && bytes.length <= eventBytesMax) {
+      this.#held = bytes;
+      return Buffer.alloc(0);
+    }
+    const whole = end === 0 ? bytes : bytes.subarray(0, end);
+    this.#held = end === 0 ? Buffer.alloc(0) : bytes.subarray(end);
+    this.#observe(whole);
+    return whole;
+  }
+
+  /** Call once, after the last chunk. */
+  end(): StreamEnding {
+    this.#observe(this.#held);
+    return {
+      rest: this.#held,
+      sawDone: this.#sawDone,
+      sawFinish: this.#sawFinish,
+      sawError: this.#sawError,
+      usage: this.#usage,
+    };
+  }
+
+  #observe(events: Buffer): void {
+    this.#sawDone ||= lineStarts(events, "[DONE]");
+    this.#sawError ||= lineStarts(events, '{"error"') || events.includes("event: error");
+    this.#sawFinish ||= /"finish_reason":\s*"/.test(finishWindow(events));
+    for (let at = events.indexOf('"usage"'); at !== -1; at = events.indexOf('"usage"', at + 1)) {
+      this.#usage = readUsageLine(events, at) ?? this.#usage;
+    }
+  }
+}
+
+function lastBoundary(bytes: Buffer): number {
+  const unix = bytes.lastIndexOf(unixBlankLine);
+  const dos = bytes.lastIndexOf(dosBlankLine);
+  return Math.max(unix === -1 ? 0 : unix + unixBlankLine.length, dos === -1 ? 0 : dos + dosBlankLine.length);
+}
+
+/** Whether a `data:` line begins with `text`. Inside JSON a line break is escaped, so content cannot fake one. */
+function lineStarts(events: Buffer, text: string): boolean {
+  for (const field of [`data: ${text}`, `data:${text}`]) {
+    for (let at = events.indexOf(field); at !== -1; at = events.indexOf(field, at + 1)) {
+      if (at === 0 || events[at - 1] === 0x0a || events[at - 1] === 0x0d) return true;
+    }
+  }
+  return false;
+}
+
+function finishWindow(events: Buffer): string {
+  const at = events.lastIndexOf('"finish_reason"');
+  return at === -1 ? "" : events.toString("latin1", at, at + 32);
+}
+
+function readUsageLine(events: Buffer, at: number): Usage | undefined {
+  const lineEnd = events.indexOf(0x0a, at);
+  const line = events.toString("utf8", events.lastIndexOf(0x0a, at) + 1, lineEnd === -1 ? events.length : lineEnd);
+  if (!line.startsWith("data:")) return undefined;
+  try {
+    return usageOf(JSON.parse(line.slice("data:".length)));
+  } catch {
+    return undefined;
+  }
+}
