@@ -1,0 +1,22 @@
+export { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "./environment.ts";
+export {
+  type BytesResponse,
+  bytes,
+  type EventStreamResponse,
+  eventStream,
+  type JsonResponse,
+  json,
+  type ServiceResponse,
+} from "./response.ts";
+export {
+  defaultServiceLimits,
+  defineService,
+  type Handler,
+  type ModelInput,
+  type OwnEndpoint,
+  type Service,
+  type ServiceContext,
+  type ServiceDefinition,
+  type ServiceLimits,
+  type ServiceRequest,
+} from "./service.ts";
