@@ -1,0 +1,194 @@
+import { closeNames } from "../base/close-names.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import type { Evidence, Policy } from "../contract/instance-record.ts";
+import type { Operation } from "../contract/operations.ts";
+import type { ModelIndex, Offer } from "./model-index.ts";
+
+/** What a request asks of the fleet. */
+export interface RouteRequest {
+  readonly operation: Pick<Operation, "id" | "domains">;
+  readonly model: string;
+  readonly needs: Readonly<Record<string, boolean>>;
+  /** A number that differs from request to request: spreads equal candidates. */
+  readonly turn: number;
+}
+
+/** What the gateway itself has seen of an instance. */
+export interface InstanceCondition {
+  /** Undefined when it can take requests, else why not. */
+  readonly unready: string | undefined;
+  /** Undefined when its last requests went well, else why it is left out for a while. */
+  readonly ejected: string | undefined;
+  /** Requests that this gateway has under way there. */
+  readonly inFlight: number;
+}
+
+export interface Candidate extends Offer {
+  /** True when it is in the plan only because every other instance is ejected too. */
+  readonly lastResort: boolean;
+}
+
+export type RejectionReason =
+  | "operation"
+  | "feature"
+  | "drained"
+  | "starting"
+  | "unready"
+  | "draining"
+  | "failed"
+  | "ejected";
+
+export interface Rejection {
+  readonly key: string;
+  readonly reason: RejectionReason;
+  readonly text: string;
+}
+
+/** Where a request may go and why not elsewhere. A plan without candidates says which error that is. */
+export interface RoutePlan {
+  /** The model after the operator's aliases. */
+  readonly model: string;
+  /** In the order in which to try them. */
+  readonly candidates: readonly Candidate[];
+  readonly rejected: readonly Rejection[];
+  readonly failure: { readonly code: ErrorCode; readonly message: string } | undefined;
+}
+
+export interface RoutingContext {
+  readonly index: ModelIndex;
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly conditionOf: (key: string) => InstanceCondition;
+}
+
+/**
+ * Chooses instances for a request. Pure: the same arguments give the same plan.
+ * Filter: operation, features, drain, state, readiness, ejection. Order: a feature that is known before one that is
+ * not, loaded before loadable, then load, then turn by turn.
+ */
+export function planRoute(request: RouteRequest, context: RoutingContext): RoutePlan {
+  const model = Object.hasOwn(context.aliases, request.model) ? (context.aliases[request.model] ?? "") : request.model;
+  const offers = context.index.offers.get(model) ?? [];
+  const usable: Offer[] = [];
+  const ejected: Offer[] = [];
+  const rejected: Rejection[] = [];
+  for (const offer of offers) {
+    const rejection = reject(offer, request, context);
+    if (rejection === undefined) usable.push(offer);
+    else {
+      rejected.push(rejection);
+      if (rejection.reason === "ejected") ejected.push(offer);
+    }
+  }
+  // What passive signals say never takes out the last instance: it is tried rather than refused.
+  const chosen = usable.length > 0 ? usable : ejected;
+  const candidates = orderOffers(chosen, request, context).map((offer) => ({
+    ...offer,
+    lastResort: chosen === ejected,
+  }));
+  const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context.index);
+  return { model, candidates, rejected, failure };
+}
+
+/** Instances with unknown limits are compared as if this many requests filled them. */
+const assumedConcurrency = 8;
+
+function orderOffers(offers: readonly Offer[], request: RouteRequest, context: RoutingContext): readonly Offer[] {
+  if (offers.length < 2) return offers;
+  const ranked = offers.map((offer, place) => {
+    const limit = offer.record.metadata.capabilities.max_concurrency ?? assumedConcurrency;
+    return {
+      offer,
+      unknownFeatures: Object.keys(request.needs).filter((need) => request.needs[need] && !isKnown(offer, need)).length,
+      cold: offer.model.state === "loaded" ? 0 : 1,
+      load: context.conditionOf(offer.key).inFlight / limit,
+      turn: (place + request.turn) % offers.length,
+    };
+  });
+  ranked.sort((a, b) => a.unknownFeatures - b.unknownFeatures || a.cold - b.cold || a.load - b.load || a.turn - b.turn);
+  return ranked.map(({ offer }) => offer);
+}
+
+function evidenceFor(offer: Offer, feature: string): Evidence | undefined {
+  return offer.record.evidence[offer.model.id]?.[feature];
+}
+
+function isKnown(offer: Offer, feature: string): boolean {
+  return offer.model.features[feature] === true || evidenceFor(offer, feature)?.grade === "proven";
+}
+
+function reject(offer: Offer, request: RouteRequest, context: RoutingContext): Rejection | undefined {
+  const no = (reason: RejectionReason, text: string): Rejection => ({ key: offer.key, reason, text });
+  const { record, model } = offer;
+  const { operation } = request;
+  if (
+    !operation.domains.some((domain) => model.domains.includes(domain)) ||
+    !record.metadata.endpoints.some((endpoint) => endpoint.operation_id === operation.id)
+  ) {
+    return no("operation", `does not offer ${operation.id} for this model`);
+  }
+  for (const need of Object.keys(request.needs)) {
+    if (request.needs[need] !== true) continue;
+    const evidence = evidenceFor(offer, need);
+    if (evidence?.grade === "refuted") return no("feature", `${need}: ${evidence.reason}`);
+    if (model.features[need] === false && evidence?.grade !== "proven") {
+      return no("feature", `says that it has no ${need}`);
+    }
+  }
+  const drain = drainOf(offer, context.index.snapshot.policy);
+  if (drain !== undefined) return no("drained", `the ${drain.kind} is drained${drain.reason && `: ${drain.reason}`}`);
+  const condition = context.conditionOf(offer.key);
+  if (condition.unready !== undefined) return no("unready", condition.unready);
+  // While the registry is away, what the gateway sees for itself is newer than what the record says.
+  if (record.state !== "ready" && !(context.index.snapshot.stale && record.state !== "draining")) {
+    return no(record.state, record.state_reason || record.state);
+  }
+  if (condition.ejected !== undefined) return no("ejected", condition.ejected);
+  return undefined;
+}
+
+function drainOf(offer: Offer, policy: Policy): Policy["drained"][number] | undefined {
+  const { record, key } = offer;
+  return policy.drained.find(
+    ({ kind, name }) => name === { host: record.host, service: record.service, instance: key }[kind],
+  );
+}
+
+function explainFailure(
+  model: string,
+  request: RouteRequest,
+  rejected: readonly Rejection[],
+  index: ModelIndex,
+): RoutePlan["failure"] {
+  if (rejected.length === 0) return { code: "model_not_found", message: unknownModel(model, request.model, index) };
+  if (rejected.every(({ reason }) => reason === "operation")) {
+    return {
+      code: "unsupported_feature",
+      message: `The model '${request.model}' does not offer ${request.operation.id}. GET /v1/models shows what each model is for.`,
+    };
+  }
+  if (rejected.every(({ reason }) => reason === "operation" || reason === "feature")) {
+    const missing = rejected.find(({ reason }) => reason === "feature")?.text ?? "";
+    return {
+      code: "unsupported_feature",
+      message: `No instance of '${request.model}' can do what the request needs (${missing}). GET /v1/models shows each model's features.`,
+    };
+  }
+  const reasons = new Set(rejected.filter(({ reason }) => reason !== "operation").map(({ text }) => text));
+  return {
+    code: "no_instance_available",
+    message: `No instance of '${request.model}' works right now (${[...reasons].slice(0, 3).join("; ")}). Try again soon.`,
+  };
+}
+
+function unknownModel(model: string, asked: string, index: ModelIndex): string {
+  const via = model === asked ? "" : ` (an alias for '${model}')`;
+  if (index.offers.size === 0) {
+    return `There is no model '${asked}'${via}: no service has registered one yet. Start a service or run \`nexus attach URL\`.`;
+  }
+  const close = closeNames(model, [...index.offers.keys()], 3);
+  const hint =
+    close.length === 0
+      ? "GET /v1/models lists what there is."
+      : `Close: ${close.map((name) => `'${name}'`).join(", ")}.`;
+  return `There is no model '${asked}'${via}. ${hint}`;
+}
