@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FakeClock } from "../../test/fakes/fake-clock.ts";
+import { makeRecord, makeSnapshot } from "../../test/support/records.ts";
+import { NexusError } from "../base/errors.ts";
+import type { RegistrySnapshot } from "../registry/registry.ts";
+import { AttemptFailure, type AttemptFailureKind } from "./attempt-failure.ts";
+import { Ejection } from "./ejection.ts";
+import { InstanceConditions } from "./instance-conditions.ts";
+import { type ProbeResult, ReadinessMonitor } from "./readiness-monitor.ts";
+import { RetryBudget } from "./retry-budget.ts";
+import { tryCandidates } from "./try-candidates.ts";
+
+const settings = { failures: 3, baseMs: 1_000, maxMs: 60_000 };
+
+describe("Ejection", () => {
+  const open = (clock: FakeClock) => new Ejection(settings, clock, () => 0);
+  const failThrice = (ejection: Ejection) => {
+    for (let i = 0; i < 3; i++) ejection.fail("reset");
+  };
+
+  it("takes out after three failures in a row, not after three in all", () => {
+    const ejection = open(new FakeClock());
+    ejection.fail("reset");
+    ejection.fail("reset");
+    ejection.succeed();
+    ejection.fail("reset");
+    ejection.fail("reset");
+    assert.equal(ejection.reason, undefined);
+    ejection.fail("reset");
+    assert.match(ejection.reason ?? "", /3 failures in a row, the last: reset/);
+  });
+
+  it("lets one request try again after the time out, and holds the others until it has ended", async () => {
+    const clock = new FakeClock();
+    const ejection = open(clock);
+    failThrice(ejection);
+    await clock.tick(999);
+    assert.notEqual(ejection.reason, undefined);
+    await clock.tick(1);
+    assert.equal(ejection.reason, undefined);
+    ejection.begin();
+    assert.match(ejection.reason ?? "", /being tried/);
+    ejection.succeed();
+    assert.equal(ejection.reason, undefined);
+  });
+
+  it("doubles the time out up to its bound, and forgets after a success", async () => {
+    const clock = new FakeClock();
+    const ejection = open(clock);
+    failThrice(ejection);
+    for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      await clock.tick(seconds * 1_000 - 1);
+      assert.notEqual(ejection.reason, undefined, `${seconds} s`);
+      await clock.tick(1);
+      assert.equal(ejection.reason, undefined, `${seconds} s`);
+      ejection.begin();
+      ejection.fail("reset");
+    }
+    await clock.tick(60_000);
+    ejection.begin();
+    ejection.succeed();
+    failThrice(ejection);
+    await clock.tick(1_000);
+    assert.equal(ejection.reason, undefined);
+  });
+
+  it("gives the trial back when its client left", async () => {
+    const clock = new FakeClock();
+    const ejection = open(clock);
+    failThrice(ejection);
+    await clock.tick(1_000);
+    ejection.begin();
+    ejection.withdraw();
+    assert.equal(ejection.reason, undefined);
+  });
+
+  it("takes late failures of requests from before the ejection for no new evidence", async () => {
+    const clock = new FakeClock();
+    const ejection = open(clock);
+    failThrice(ejection);
+    await clock.tick(900);
+    for (let i = 0; i < 20; i++) ejection.fail("reset");
+    await clock.tick(100);
+    assert.equal(ejection.reason, undefined);
+  });
+});
+
+describe("RetryBudget", () => {
+  it("always allows the minimum, then a share of the requests in flight", () => {
+    const budget = new RetryBudget({ ratio: 0.2, min: 3 });
+    const retries = [budget.tryRetry(), budget.tryRetry(), budget.tryRetry()];
+    assert.ok(retries.every((retry) => retry !== undefined));
+    assert.equal(budget.tryRetry(), undefined);
+    for (let i = 0; i < 20; i++) budget.openRequest();
+    assert.notEqual(budget.tryRetry(), undefined);
+    assert.equal(budget.tryRetry(), undefined);
+    retries[0]?.();
+    retries[0]?.();
+    assert.notEqual(budget.tryRetry(), undefined);
+    assert.equal(budget.tryRetry(), undefined, "giving back twice gives back once");
+  });
+});
+
+const fail = (kind: AttemptFailureKind) => new AttemptFailure(kind, new NexusError("backend_unreachable", kind));
+
+describe("tryCandidates", () => {
+  const run = async (
+    outcomes: Record<string, readonly (AttemptFailureKind | Error | "ok")[]>,
+    attemptsMax = 3,
+    min = 10,
+  ) => {
+    const sent: string[] = [];
+    const left = new Map(Object.entries(outcomes).map(([key, list]) => [key, [...list]]));
+    const controller = new AbortController();
+    const answer = tryCandidates(
+      Object.keys(outcomes),
+      {
+        send: async (candidate) => {
+          sent.push(candidate);
+          const outcome = left.get(candidate)?.shift();
+          if (outcome === "ok") return candidate;
+          throw outcome instanceof Error ? outcome : fail(outcome ?? "refused");
+        },
+        failed: () => {},
+      },
+      { attemptsMax, budget: new RetryBudget({ ratio: 0, min }), signal: controller.signal },
+    );
+    const result = await answer.catch((error: unknown) => (error as Error).message);
+    return { sent, result };
+  };
+
+  it("goes on to the next candidate and stops at the first answer", async () => {
+    assert.deepEqual(await run({ a: ["refused"], b: ["ok"], c: ["ok"] }), { sent: ["a", "b"], result: "b" });
+  });
+
+  it("reports the last failure when none answers", async () => {
+    assert.deepEqual(await run({ a: ["reset"], b: ["refused"] }), { sent: ["a", "b"], result: "refused" });
+  });
+
+  it("sends again to the only one after a reset, once, and not after a refusal or a silence", async () => {
+    assert.deepEqual((await run({ a: ["reset", "ok"] })).sent, ["a", "a"]);
+    assert.deepEqual((await run({ a: ["reset", "reset", "ok"] })).sent, ["a", "a"]);
+    assert.deepEqual((await run({ a: ["refused", "ok"] })).sent, ["a"]);
+    assert.deepEqual((await run({ a: ["first_token_timeout", "ok"] })).sent, ["a"]);
+  });
+
+  it("keeps to the number of attempts and to the budget", async () => {
+    assert.equal((await run({ a: ["refused"], b: ["refused"], c: ["refused"], d: ["ok"] })).sent.length, 3);
+    assert.equal((await run({ a: ["refused"], b: ["ok"] }, 3, 0)).sent.length, 1);
+  });
+
+  it("does not try on after an error that is the request's own", async () => {
+    assert.deepEqual(await run({ a: [new NexusError("invalid_request", "bad")], b: ["ok"] }), {
+      sent: ["a"],
+      result: "bad",
+    });
+  });
+});
+
+describe("ReadinessMonitor", () => {
+  function start(records: readonly ReturnType<typeof makeRecord>[]) {
+    const clock = new FakeClock();
+    const conditions = new InstanceConditions(settings, clock);
+    let snapshot: RegistrySnapshot = makeSnapshot(records);
+    const listeners = new Set<() => void>();
+    const results = new Map<string, ProbeResult>();
+    const probes: string[] = [];
+    const changes: string[] = [];
+    const monitor = new ReadinessMonitor({
+      view: {
+        current: () => snapshot,
+        onChange: (listener) => {
+          const call = () => listener(snapshot);
+          listeners.add(call);
+          return () => listeners.delete(call);
+        },
+      },
+      conditions,
+      probe: async (record) => {
+        probes.push(record.instance);
+        return results.get(record.instance) ?? { kind: "ready" };
+      },
+      settings: { intervalMs: 1_500, failures: 2 },
+      clock,
+      onChange: (key, unready) => changes.push(`${key} ${unready ?? "ready"}`),
+    });
+    return {
+      clock,
+      conditions,
+      results,
+      probes,
+      changes,
+      monitor,
+      replace: (next: RegistrySnapshot) => {
+        snapshot = next;
+        for (const listener of listeners) listener();
+      },
+    };
+  }
+
+  it("unroutes a refusing instance with one probe, a silent one with two, and takes it back with one", async () => {
+    const { clock, results, changes, monitor } = start([makeRecord({ instance: "a" }), makeRecord({ instance: "b" })]);
+    await clock.tick(0);
+    results.set("a", { kind: "refused", reason: "refused" });
+    results.set("b", { kind: "silent", reason: "silent" });
+    await clock.tick(1_500);
+    assert.deepEqual(changes, ["chat/a refused"]);
+    await clock.tick(1_500);
+    assert.deepEqual(changes, ["chat/a refused", "chat/b silent"]);
+    results.clear();
+    await clock.tick(1_500);
+    assert.deepEqual(changes.slice(2).sort(), ["chat/a ready", "chat/b ready"]);
+    monitor.close();
+  });
+
+  it("probes at once when asked to hurry, when a record is new and when it has changed", async () => {
+    const { clock, probes, monitor, replace } = start([makeRecord({ instance: "a" })]);
+    await clock.tick(0);
+    monitor.hurry("chat/a");
+    await clock.tick(0);
+    replace(makeSnapshot([makeRecord({ instance: "a" }), makeRecord({ instance: "b" })]));
+    await clock.tick(0);
+    assert.deepEqual(probes, ["a", "a", "a", "b"]);
+    monitor.close();
+  });
+
+  it("forgets instances that left, and leaves no timer behind when closed", async () => {
+    const { clock, conditions, probes, monitor, replace } = start([makeRecord({ instance: "a" })]);
+    await clock.tick(0);
+    conditions.of("chat/a").unready = "gone";
+    replace(makeSnapshot([]));
+    await clock.tick(10_000);
+    assert.equal(probes.length, 1);
+    assert.equal(conditions.of("chat/a").unready, undefined);
+    monitor.close();
+    assert.equal(clock.pending, 0);
+  });
+});
