@@ -45,6 +45,7 @@ export const errorTable = {
   not_found: invalid(404, "The thing named in the request does not exist."),
   unknown_url: invalid(404, "No operation lives under this path."),
   method_not_allowed: invalid(405, "The path exists, the method is wrong; `Allow` names the right ones."),
+  request_timeout: invalid(408, "The request was not complete in time."),
   conflict: invalid(409, "The request contradicts the present state."),
   request_too_large: invalid(413, "The body is larger than `gateway.bodyBytesMax`."),
   backend_unrecognised: invalid(422, "Something answers at the URL, but it is no server that Nexus can recognise."),
