@@ -8,6 +8,7 @@ export {
   json,
   type ServiceResponse,
 } from "./response.ts";
+export { type RunningService, type RunServiceOptions, runService } from "./run-service.ts";
 export {
   defaultServiceLimits,
   defineService,

@@ -6,6 +6,7 @@ import type { Logger } from "../base/logger.ts";
 import type { ReadinessCheck } from "../contract/health.ts";
 import {
   descriptorSchema,
+  type Endpoint,
   endpointSchema,
   metadataSchema,
   type modelSchema,
@@ -43,10 +44,16 @@ export interface ServiceRequest {
  */
 export type Handler = (request: ServiceRequest) => Promise<ServiceResponse> | ServiceResponse;
 
-/** An endpoint that is no operation of the contract. */
-export interface OwnEndpoint extends Omit<z.input<typeof endpointSchema>, "operation_id"> {
+/** An endpoint that is no operation of the contract; its fields stand in the metadata as they are. */
+export interface OwnEndpoint {
+  readonly method: Endpoint["method"];
+  readonly path: string;
   /** Must not be an operation of the contract; give those in `handlers`. */
   readonly operation_id: string;
+  readonly summary?: string;
+  readonly request_schema?: string | null;
+  readonly response_schema?: string | null;
+  readonly streaming?: boolean;
   /** Media types of the body that it reads. Default `application/json`. */
   readonly accepts?: readonly string[];
   /** Media types that it answers with. Default `application/json`, and `text/event-stream` when `streaming`. */
@@ -100,7 +107,7 @@ export interface ServiceDefinition {
   readonly description?: string;
   /** What does the work, such as `llama.cpp`. */
   readonly backend: MetadataInput["backend"];
-  readonly capabilities: Omit<MetadataInput["capabilities"], "max_concurrency"> & {
+  readonly capabilities: MetadataInput["capabilities"] & {
     /** Handlers that run at once; further requests wait in a queue. */
     readonly max_concurrency: number;
   };
@@ -159,6 +166,9 @@ export function defineService(definition: ServiceDefinition): Service {
   return Object.freeze({ ...definition }) as Service;
 }
 
+/** Where the kit itself answers. */
+const kitPaths = ["/health", "/readyz", "/metrics", "/v1/metadata", "/v1/descriptor", "/v1/models"];
+
 function checkOperationIds(definition: ServiceDefinition): void {
   const known: ReadonlySet<string> = new Set(operations.map((operation) => operation.id));
   const handled = Object.keys(definition.handlers);
@@ -169,4 +179,8 @@ function checkOperationIds(definition: ServiceDefinition): void {
   if (stranger !== undefined) throw fail(`${stranger} is no operation of the contract: give it in endpoints`);
   const repeated = own.find((id, index) => known.has(id) || own.indexOf(id) !== index);
   if (repeated !== undefined) throw fail(`${repeated} is taken: an operation id names one endpoint`);
+  const reserved = (definition.endpoints ?? []).find(
+    ({ path }) => path.startsWith("/v1/models/") || kitPaths.includes(path),
+  );
+  if (reserved !== undefined) throw fail(`${reserved.path} belongs to the kit`);
 }

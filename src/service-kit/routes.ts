@@ -1,0 +1,50 @@
+import { NexusError } from "../base/errors.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** One thing that the server answers. */
+export interface Route {
+  readonly method: string;
+  /** With a final `*`, everything that begins like it. */
+  readonly path: string;
+  readonly operation: string;
+  /** Asked every few seconds by whoever watches: logged at `debug` only. */
+  readonly isProbe?: boolean;
+  /** Answers to the end, or throws what then becomes the error answer. */
+  serve(exchange: Exchange): Promise<void>;
+}
+
+export type RouteMatch =
+  | { readonly kind: "route"; readonly route: Route }
+  /** The path exists for these methods only. */
+  | { readonly kind: "wrong-method"; readonly allowed: readonly string[] }
+  | { readonly kind: "unknown" };
+
+/** Finds the route of a request. `HEAD` is answered as `GET`: Node leaves the body out. */
+export function matchRoute(routes: readonly Route[], method: string, path: string): RouteMatch {
+  const here = routes.filter((route) => matchesPath(route.path, path));
+  if (here.length === 0) return { kind: "unknown" };
+  const wanted = method === "HEAD" ? "GET" : method;
+  const route = here.find((candidate) => candidate.method === wanted);
+  if (route !== undefined) return { kind: "route", route };
+  return { kind: "wrong-method", allowed: [...new Set(here.map((candidate) => candidate.method))] };
+}
+
+function matchesPath(pattern: string, path: string): boolean {
+  if (!pattern.endsWith("*")) return path === pattern;
+  const start = pattern.slice(0, -1);
+  return path.length > start.length && path.startsWith(start);
+}
+
+/** The path of a request target, without its query. */
+export function pathOf(target: string | undefined): string {
+  return (target ?? "").split("?", 1)[0] ?? "";
+}
+
+/** What follows a route's `*`, decoded. Throws `not_found` for a broken escape. */
+export function restOf(route: string, target: string | undefined): string {
+  try {
+    return decodeURIComponent(pathOf(target).slice(route.length - 1));
+  } catch {
+    throw new NexusError("not_found", "The path is not valid percent-encoding.");
+  }
+}
