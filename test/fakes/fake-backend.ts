@@ -1,0 +1,350 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { type FakeClient, type FakeFaults, type FakePieces, pauseUnlessGone, writeFaulty } from "./fake-faults.ts";
+import { defaultWords, generate, isGenerationPath } from "./fake-generation.ts";
+import { fakeLlamaCpp } from "./fake-llama-cpp.ts";
+import { fakeLmStudio } from "./fake-lm-studio.ts";
+import { fakeLocalai } from "./fake-localai.ts";
+import { type FakeModel, makeFakeModel } from "./fake-model.ts";
+import { fakeNexus } from "./fake-nexus.ts";
+import { fakeOllama } from "./fake-ollama.ts";
+import { fakeOpenaiCompatible } from "./fake-openai-compatible.ts";
+import type { FakeAnswer, FakeRequest, FakeState, FakeSurface } from "./fake-surface.ts";
+import { fakeVllm } from "./fake-vllm.ts";
+
+const surfaces = {
+  nexus: fakeNexus,
+  ollama: fakeOllama,
+  "llama-cpp": fakeLlamaCpp,
+  vllm: fakeVllm,
+  "lm-studio": fakeLmStudio,
+  localai: fakeLocalai,
+  "openai-compatible": fakeOpenaiCompatible,
+} as const satisfies Record<string, FakeSurface>;
+
+export type FakeKind = keyof typeof surfaces;
+export const fakeKinds = Object.keys(surfaces) as readonly FakeKind[];
+
+/** How a fake server behaves. Everything but the port can be changed while it runs. */
+export interface FakeBackendOptions {
+  /** Default 0: a free one. */
+  readonly port?: number;
+  /** Default: a few that are usual for the kind. */
+  readonly models?: readonly (Partial<FakeModel> & { id: string })[];
+  /** The bearer key that it asks for; none by default. */
+  readonly key?: string;
+  /** Generations that run at once; more wait in line, as in llama.cpp. Default: no limit. */
+  readonly slots?: number;
+  /** The words of every answer. Default: text in one to four bytes a letter. */
+  readonly words?: readonly string[];
+  readonly version?: string;
+  /** Up but not ready: its readiness answers 503. */
+  readonly unready?: boolean;
+  /** Accepts connections and answers nothing at all, probes included. */
+  readonly frozen?: boolean;
+  readonly faults?: FakeFaults;
+  /** Switches of the kind; see each fake. */
+  readonly flags?: readonly string[];
+  /** Answers by `GET /path`, before anything else. */
+  readonly overrides?: Readonly<Record<string, FakeAnswer>>;
+}
+
+/** A server on a real socket that looks like a kind of backend, records what it was asked and fails on demand. */
+export interface FakeBackend {
+  readonly url: string;
+  readonly port: number;
+  /** In the order of their arrival. */
+  readonly requests: readonly FakeRequest[];
+  /** Generations asked for so far, those that failed included. */
+  readonly generations: number;
+  /** Models that were loaded because somebody asked for them. */
+  readonly loads: number;
+  /** Generations that are under way, those in line included. */
+  readonly inFlight: number;
+  /** The highest `inFlight` so far. */
+  readonly peak: number;
+  /** Requests whose client went away before the answer was complete. */
+  readonly aborted: number;
+  /** Open connections. */
+  readonly connections: number;
+  /** Changes the behaviour from the next request on; `faults` are replaced as a whole. */
+  set(options: Omit<FakeBackendOptions, "port">): void;
+  /** Resolves when `condition` holds, looked at after every event. Rejects after `timeoutMs`, default 5 s. */
+  until(condition: (backend: FakeBackend) => boolean, timeoutMs?: number): Promise<void>;
+  /** Resets every open connection; the server goes on. */
+  killConnections(): void;
+  /** Resets every open connection and stops listening: the next connection is refused. */
+  close(): Promise<void>;
+}
+
+/** Starts a fake server of a kind on 127.0.0.1. */
+export async function startFakeBackend(kind: FakeKind, options: FakeBackendOptions = {}): Promise<FakeBackend> {
+  const backend = new RunningFake(surfaces[kind], options);
+  await backend.listen(options.port ?? 0);
+  return backend;
+}
+
+class RunningFake implements FakeBackend {
+  readonly requests: FakeRequest[] = [];
+  generations = 0;
+  loads = 0;
+  inFlight = 0;
+  peak = 0;
+  aborted = 0;
+  port = 0;
+  readonly #surface: FakeSurface;
+  #options: FakeBackendOptions;
+  #models: FakeModel[];
+  #faultsLeft: number;
+  #running = 0;
+  readonly #line: (() => void)[] = [];
+  readonly #sockets = new Set<Socket>();
+  /** Sockets that the fake reset itself: nobody aborted there. */
+  readonly #ownResets = new WeakSet<Socket>();
+  readonly #watchers = new Set<() => void>();
+  readonly #server = createServer((message, response) => {
+    void this.#serve(message, response).catch((error: unknown) => {
+      response.destroy(error instanceof Error ? error : new Error(String(error)));
+    });
+  });
+
+  constructor(surface: FakeSurface, options: FakeBackendOptions) {
+    this.#surface = surface;
+    this.#options = options;
+    this.#models = (options.models ?? surface.models).map(makeFakeModel);
+    this.#faultsLeft = options.faults?.times ?? Number.POSITIVE_INFINITY;
+    // Longer than any test: an idle connection that closes by itself would look like a fault.
+    this.#server.keepAliveTimeout = 60_000;
+    this.#server.on("connection", (socket) => this.#watch(socket));
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  async listen(port: number): Promise<void> {
+    this.#server.listen(port, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.port = (this.#server.address() as AddressInfo).port;
+  }
+
+  set(options: Omit<FakeBackendOptions, "port">): void {
+    this.#options = { ...this.#options, ...options };
+    if (options.models !== undefined) this.#models = options.models.map(makeFakeModel);
+    if (options.faults !== undefined) this.#faultsLeft = options.faults.times ?? Number.POSITIVE_INFINITY;
+  }
+
+  until(condition: (backend: FakeBackend) => boolean, timeoutMs = 5_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#watchers.delete(look);
+        const { generations, inFlight, aborted, connections } = this;
+        const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
+        reject(new Error(`the fake backend did not come to that within ${timeoutMs} ms: ${seen}`));
+      }, timeoutMs);
+      const look = () => {
+        if (!condition(this)) return;
+        clearTimeout(timer);
+        this.#watchers.delete(look);
+        resolve();
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  killConnections(): void {
+    for (const socket of this.#sockets) this.#reset(socket);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.killConnections();
+    await closed;
+  }
+
+  #watch(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#changed();
+    });
+    this.#changed();
+  }
+
+  #reset(socket: Socket): void {
+    this.#ownResets.add(socket);
+    socket.resetAndDestroy();
+  }
+
+  #changed(): void {
+    for (const look of [...this.#watchers]) look();
+  }
+
+  async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = message;
+    const request = await readRequest(message);
+    const gone = new AbortController();
+    response.on("close", () => {
+      request.finished = response.writableFinished;
+      request.aborted = !request.finished && !this.#ownResets.has(socket);
+      if (request.aborted) this.aborted += 1;
+      gone.abort();
+      this.#changed();
+    });
+    this.requests.push(request);
+    this.#changed();
+    if (this.#options.frozen === true) return;
+    const answer = this.#answer(request);
+    if (answer !== undefined) return send(response, answer, this.#surface.headers);
+    await this.#generate(request, response, { gone: gone.signal, reset: () => this.#reset(socket) });
+  }
+
+  /** The whole answer to everything that is no generation; undefined for a generation. */
+  #answer(request: FakeRequest): FakeAnswer | undefined {
+    const override = this.#options.overrides?.[`${request.method} ${request.path}`];
+    if (override !== undefined) return override;
+    const { key } = this.#options;
+    if (key !== undefined && !this.#surface.isOpen(request.path) && request.headers.authorization !== `Bearer ${key}`) {
+      return this.#surface.denied();
+    }
+    if (request.generation) return undefined;
+    return this.#surface.answer(request, this.#state()) ?? this.#surface.notFound(request);
+  }
+
+  #state(): FakeState {
+    return {
+      models: this.#models,
+      version: this.#options.version ?? this.#surface.version,
+      slots: this.#options.slots,
+      unready: this.#options.unready ?? false,
+      flags: new Set(this.#options.flags),
+      load: (id) => this.#load(id),
+      generate: (id) => {
+        this.generations += 1;
+        this.#load(id);
+      },
+    };
+  }
+
+  #load(id: string): void {
+    if (this.#models.find((model) => model.id === id)?.state === "loaded") return;
+    this.loads += 1;
+    this.#models = this.#models.map((model) => (model.id === id ? { ...model, state: "loaded" } : model));
+  }
+
+  async #generate(request: FakeRequest, response: ServerResponse, client: FakeClient): Promise<void> {
+    this.generations += 1;
+    this.inFlight += 1;
+    this.peak = Math.max(this.peak, this.inFlight);
+    this.#changed();
+    const hasSlot = await this.#takeSlot(client.gone);
+    try {
+      if (hasSlot) await this.#write(request, response, client);
+    } finally {
+      if (hasSlot) this.#freeSlot();
+      this.inFlight -= 1;
+      this.#changed();
+    }
+  }
+
+  /** In the order of arrival. False when the client is gone before its turn. */
+  async #takeSlot(gone: AbortSignal): Promise<boolean> {
+    if (this.#running < (this.#options.slots ?? Number.POSITIVE_INFINITY)) {
+      this.#running += 1;
+      return true;
+    }
+    // Whoever frees a slot hands it on, so that nobody who comes later takes it.
+    return new Promise((resolve) => {
+      const take = () => resolve(true);
+      this.#line.push(take);
+      gone.addEventListener("abort", () => {
+        const place = this.#line.indexOf(take);
+        if (place >= 0) this.#line.splice(place, 1);
+        resolve(false);
+      });
+    });
+  }
+
+  #freeSlot(): void {
+    const next = this.#line.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
+  }
+
+  async #write(request: FakeRequest, response: ServerResponse, client: FakeClient): Promise<void> {
+    const faults = this.#faultsLeft-- > 0 ? (this.#options.faults ?? {}) : {};
+    if (faults.headersFirst !== true) await pauseUnlessGone(faults.delayFirstByteMs, client.gone);
+    if (faults.resetBeforeHeaders === true) return client.reset();
+    if (faults.status !== undefined) return send(response, faults.status, this.#surface.headers);
+    const { body } = request;
+    if (body === undefined) {
+      return send(response, { status: 400, body: { error: { message: "the body is no JSON object" } } }, {});
+    }
+    const id = String(body.model ?? "");
+    const resolve = this.#surface.resolve ?? ((name, models) => models.find((model) => model.id === name));
+    const model = resolve(id, this.#models);
+    if (model === undefined) return send(response, this.#surface.unknownModel(id), this.#surface.headers);
+    this.#load(model.id);
+    await writeFaulty(response, this.#piecesOf(request.path, body, model), faults, client);
+  }
+
+  #piecesOf(path: string, body: Readonly<Record<string, unknown>>, model: FakeModel): FakePieces {
+    if (!isGenerationPath(path)) throw new RangeError(`${path} generates nothing`);
+    const { stream, documents } = generate(path, body, model, this.#options.words ?? defaultWords);
+    const texts = documents.map((document) => JSON.stringify(document));
+    const { headers } = this.#surface;
+    if (!stream) return { isStream: false, headers: { ...headers, "content-type": "application/json" }, pieces: texts };
+    const pieces = [...texts, "[DONE]"].map((text) => `data: ${text}\n\n`);
+    return { isStream: true, headers: { ...headers, "content-type": "text/event-stream" }, pieces };
+  }
+}
+
+async function readRequest(message: IncomingMessage): Promise<FakeRequest> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  const bytes = Buffer.concat(chunks);
+  const url = new URL(message.url ?? "/", "http://fake");
+  const method = message.method ?? "GET";
+  return {
+    method,
+    path: url.pathname,
+    query: url.searchParams,
+    headers: message.headers,
+    bytes,
+    body: parseObject(bytes),
+    generation: method === "POST" && isGenerationPath(url.pathname),
+    aborted: false,
+    finished: false,
+  };
+}
+
+function parseObject(bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString());
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function send(response: ServerResponse, answer: FakeAnswer, headers: Readonly<Record<string, string>>): void {
+  const { status = 200, body = "" } = answer;
+  const isDocument = typeof body === "object" && !Buffer.isBuffer(body);
+  const bytes = isDocument ? Buffer.from(JSON.stringify(body)) : Buffer.from(body);
+  response.writeHead(status, {
+    ...headers,
+    ...(isDocument ? { "content-type": "application/json" } : {}),
+    ...answer.headers,
+    "content-length": bytes.length,
+  });
+  response.end(bytes);
+}
