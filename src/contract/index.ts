@@ -1,3 +1,4 @@
+export * from "./conformance/run-conformance.ts";
 export * from "./health.ts";
 export * from "./instance-record.ts";
 export * from "./metadata.ts";

@@ -1,0 +1,66 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import type { Answer, Probe } from "./probe.ts";
+
+/** What a service does when somebody announces a body that no limit allows. */
+export type AnnouncedBody =
+  | { readonly kind: "answer"; readonly answer: Answer }
+  /** It wants the body, whatever its size. */
+  | { readonly kind: "continue" }
+  | { readonly kind: "silent" };
+
+const announcedBytes = 2 ** 40;
+const silenceMs = 3_000;
+const answerBytesMax = 64 * 1024;
+
+/**
+ * Announces a body of 1 TiB with `Expect: 100-continue` and never sends it: costs nothing, and shows whether a limit is
+ * held by the announced length. Written on Node's client, as `fetch` sends no length that is not true.
+ */
+export async function announceBody(
+  url: string,
+  { key, signal }: Pick<Probe, "key" | "signal">,
+): Promise<AnnouncedBody> {
+  const since = performance.now();
+  const send = url.startsWith("https:") ? httpsRequest : httpRequest;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]);
+  return await new Promise<AnnouncedBody>((resolve, reject) => {
+    const sent = send(url, {
+      method: "POST",
+      signal: limit,
+      agent: false,
+      headers: {
+        "content-type": "application/json",
+        "content-length": announcedBytes,
+        expect: "100-continue",
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      },
+    });
+    sent.on("response", (response) => {
+      readAll(response).then((text) => {
+        const headers = new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
+        const answer = { status: response.statusCode ?? 0, headers, text, durationMs: performance.now() - since };
+        resolve({ kind: "answer", answer });
+        sent.destroy();
+      }, reject);
+    });
+    sent.on("continue", () => {
+      resolve({ kind: "continue" });
+      sent.destroy();
+    });
+    sent.on("error", (error) => {
+      if (limit.aborted && !signal.aborted) resolve({ kind: "silent" });
+      else reject(error);
+    });
+    sent.flushHeaders();
+  });
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
+    text += chunk;
+    if (text.length > answerBytesMax) break;
+  }
+  return text;
+}
