@@ -1,0 +1,57 @@
+import { isIP } from "node:net";
+import { NexusError } from "../base/errors.ts";
+import { type Caller, type Exchange, headerOf } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+
+/** Longer ones are no keys of ours and are not worth a hash. */
+const keyCharactersMax = 256;
+
+/**
+ * Who asks.
+ * @throws NexusError `missing_api_key` or `invalid_api_key`; in keyless mode `permission_denied` for a `Host` that is not this machine.
+ */
+export async function authenticate(exchange: Exchange, parts: GatewayParts): Promise<Caller> {
+  if (parts.auth.mode === "none") {
+    requireLocalHost(exchange);
+    return { keyId: "none", role: "admin" };
+  }
+  const header = headerOf(exchange.request, "authorization");
+  if (header === undefined) {
+    throw new NexusError(
+      "missing_api_key",
+      "Send an API key as `Authorization: Bearer KEY`. `nexus keys create` makes one.",
+    );
+  }
+  const key = /^Bearer +(\S+) *$/i.exec(header)?.[1];
+  const record = key === undefined || key.length > keyCharactersMax ? undefined : await parts.keys.find(key);
+  if (record === undefined) throw new NexusError("invalid_api_key", "The API key is unknown or was revoked.");
+  return { keyId: record.id, role: record.role };
+}
+
+/**
+ * Without keys, a page in the owner's browser must not reach the gateway through a name that an attacker points at
+ * 127.0.0.1 (DNS rebinding): its `Host` would be that name.
+ */
+function requireLocalHost(exchange: Exchange): void {
+  const host = headerOf(exchange.request, "host") ?? "";
+  const name = host
+    .replace(/:\d+$/, "")
+    .replace(/^\[(.*)\]$/, "$1")
+    .toLowerCase();
+  const isLoopback = name === "localhost" || name === "::1" || (isIP(name) === 4 && name.startsWith("127."));
+  if (!isLoopback) {
+    throw new NexusError(
+      "permission_denied",
+      "Without keys the gateway answers on localhost only: use http://127.0.0.1 or set `auth.mode: keys`.",
+    );
+  }
+}
+
+/** @throws NexusError `permission_denied` unless the caller may run the platform. */
+export function requireAdmin(caller: Caller): void {
+  if (caller.role === "admin") return;
+  throw new NexusError(
+    "permission_denied",
+    "This needs a key with the role `admin`: `nexus keys create --role admin`.",
+  );
+}

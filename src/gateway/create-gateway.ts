@@ -1,0 +1,115 @@
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { RegistryView } from "../registry/registry.ts";
+import { InstanceConditions } from "../resilience/instance-conditions.ts";
+import { ReadinessMonitor } from "../resilience/readiness-monitor.ts";
+import { RetryBudget } from "../resilience/retry-budget.ts";
+import { indexModels, type ModelIndex } from "../routing/model-index.ts";
+import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.ts";
+import { createGatewayMetrics } from "./gateway-metrics.ts";
+import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
+import type { KeyReader } from "./key-store.ts";
+import { listen } from "./server.ts";
+import { Upstreams } from "./upstream.ts";
+
+export interface GatewayOptions {
+  readonly settings: GatewayConfig;
+  readonly listen: ListenConfig;
+  readonly auth: AuthConfig;
+  readonly aliases: Aliases;
+  readonly identity: GatewayIdentity;
+  /** The fleet. The gateway is ready once `viewReady` settles. */
+  readonly view: RegistryView;
+  readonly viewReady: Promise<void>;
+  readonly keys: KeyReader;
+  readonly resolveSecret: (reference: string) => Promise<string>;
+  readonly control: GatewayParts["control"];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+export interface Gateway {
+  readonly url: string;
+  /** Drains: readiness says so, no new connections, requests under way end. */
+  close(): Promise<void>;
+}
+
+/** Puts the parts of a gateway together and listens. */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { settings, view, clock, log } = options;
+  const conditions = new InstanceConditions(settings.ejection, clock);
+  const upstreams = new Upstreams({
+    timeouts: settings.timeouts,
+    probeTimeoutMs: settings.probes.timeoutMs,
+    resolveSecret: options.resolveSecret,
+  });
+  const metrics = createGatewayMetrics(options.metrics, () => countReady(view, conditions));
+  const monitor = new ReadinessMonitor({
+    view,
+    conditions,
+    probe: (record) => upstreams.probe(record),
+    settings: settings.probes,
+    clock,
+    onChange(key, unready) {
+      metrics.instanceChanged(key, unready);
+      if (unready === undefined) log.info({ instance: key }, "instance ready");
+      else log.warn({ instance: key, reason: unready }, "instance unready");
+    },
+  });
+  const stopPruning = view.onChange((snapshot) => upstreams.retain(snapshot.instances.values()));
+  const state = { hasView: false, draining: false };
+  options.viewReady.then(
+    () => {
+      state.hasView = true;
+    },
+    (error: unknown) => log.error({ error }, "no view of the fleet"),
+  );
+  let turn = 0;
+  const server = await listen(
+    {
+      ...options,
+      index: memoiseIndex(view),
+      conditions,
+      upstreams,
+      retryBudget: new RetryBudget({ ratio: settings.retry.budgetRatio, min: settings.retry.budgetMin }),
+      metrics,
+      processMetrics: options.metrics,
+      state: () => state,
+      nextTurn: () => turn++,
+      hurryProbe: (key) => monitor.hurry(key),
+    },
+    options.listen,
+  );
+  return {
+    url: server.url,
+    async close() {
+      state.draining = true;
+      await server.close(settings.timeouts.drainMs);
+      monitor.close();
+      stopPruning();
+      options.keys.close();
+      await upstreams.close();
+    },
+  };
+}
+
+/** The index of a snapshot is made when the first request after a change needs it. */
+function memoiseIndex(view: RegistryView): () => ModelIndex {
+  let index: ModelIndex | undefined;
+  return () => {
+    const snapshot = view.current();
+    if (index?.snapshot !== snapshot) index = indexModels(snapshot);
+    return index;
+  };
+}
+
+function countReady(view: RegistryView, conditions: InstanceConditions): { ready: number; unready: number } {
+  let ready = 0;
+  const { instances } = view.current();
+  for (const [key, record] of instances) {
+    if (record.state === "ready" && conditions.of(key).unready === undefined) ready++;
+  }
+  return { ready, unready: instances.size - ready };
+}

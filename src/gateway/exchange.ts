@@ -1,0 +1,73 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
+import { requestIdFrom, type TraceContext, traceFrom } from "../base/ids.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Usage } from "../openai/usage.ts";
+import type { KeyRole } from "./key-store.ts";
+
+/** Who asks. Without keys, everybody on the machine is the operator. */
+export interface Caller {
+  readonly keyId: string;
+  readonly role: KeyRole;
+}
+
+/** One try of one instance, as the record keeps it. */
+export interface AttemptRecord {
+  readonly instance: string;
+  /** Undefined when it answered, else why not. */
+  readonly failure: string | undefined;
+  readonly durationMs: number;
+}
+
+/**
+ * One client request from accept to its last byte. Stages fill in what they learn; the server writes the one completion
+ * record from it.
+ */
+export class Exchange {
+  readonly id: string;
+  readonly trace: TraceContext;
+  readonly log: Logger;
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly startedAt: number;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Operation id, or the route's path for the platform's own pages. Never the raw path: it becomes a label. */
+  operation = "unknown";
+  caller: Caller | undefined;
+  model: string | undefined;
+  stream = false;
+  instance: string | undefined;
+  readonly attempts: AttemptRecord[] = [];
+  usage: Usage | undefined;
+  /** Code of the error that the client was told, if any. */
+  errorCode: string | undefined;
+  /** For the log: what the client was not told. */
+  errorDetail: string | undefined;
+  bytesIn = 0;
+  bytesOut = 0;
+  firstByteAt: number | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse, context: { log: Logger; clock: Clock }) {
+    this.request = request;
+    this.response = response;
+    this.id = requestIdFrom(headerOf(request, "x-request-id"));
+    this.trace = traceFrom(headerOf(request, "traceparent"));
+    this.log = context.log.child({ request_id: this.id, trace_id: this.trace.traceId });
+    this.clock = context.clock;
+    this.startedAt = context.clock.monotonic();
+    const controller = new AbortController();
+    this.signal = controller.signal;
+    response.once("close", () => {
+      if (!response.writableFinished) controller.abort();
+    });
+    response.setHeader("x-request-id", this.id);
+  }
+}
+
+/** A header as one string; undefined when it is absent or came as a list. */
+export function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === "string" ? value : undefined;
+}

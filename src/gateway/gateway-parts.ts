@@ -1,0 +1,45 @@
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import type { InstanceConditions } from "../resilience/instance-conditions.ts";
+import type { RetryBudget } from "../resilience/retry-budget.ts";
+import type { ModelIndex } from "../routing/model-index.ts";
+import type { Aliases, AuthConfig, GatewayConfig } from "./config.ts";
+import type { GatewayMetrics } from "./gateway-metrics.ts";
+import type { KeyReader } from "./key-store.ts";
+import type { UpstreamRequest, Upstreams } from "./upstream.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
+
+/** Who this gateway is, for its own metadata. */
+export interface GatewayIdentity {
+  readonly version: string;
+  readonly instance: string;
+  readonly host: string;
+  readonly startedAt: string;
+}
+
+/** What the stages of a request share. Made once, in `createGateway`. */
+export interface GatewayParts {
+  readonly settings: GatewayConfig;
+  readonly auth: AuthConfig;
+  readonly aliases: Aliases;
+  readonly identity: GatewayIdentity;
+  /** The fleet by model, as of now. */
+  readonly index: () => ModelIndex;
+  readonly conditions: InstanceConditions;
+  readonly upstreams: Upstreams;
+  readonly keys: KeyReader;
+  readonly retryBudget: RetryBudget;
+  readonly metrics: GatewayMetrics;
+  readonly processMetrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Whether a first view of the fleet is there, and whether the gateway is about to stop. */
+  readonly state: () => { readonly hasView: boolean; readonly draining: boolean };
+  /** A number that grows with every call. */
+  readonly nextTurn: () => number;
+  /** Probes an instance now: a request has just failed there. */
+  readonly hurryProbe: (key: string) => void;
+  /** Sends a request to the control process; undefined where there is none. */
+  readonly control: ((request: UpstreamRequest) => Promise<UpstreamAnswer>) | undefined;
+}

@@ -1,0 +1,77 @@
+import { NexusError } from "../base/errors.ts";
+import { toTraceparent } from "../base/ids.ts";
+import { AttemptFailure } from "../resilience/attempt-failure.ts";
+import { type Exchange, headerOf } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { readBody } from "./read-body.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
+
+/** Control requests are small: records, attachments, names. */
+const controlBodyBytesMax = 2 * 1024 * 1024;
+
+/** Passes `/v1/nexus/*` on to the control process, as it is: status, type and body. */
+export async function relayControl(exchange: Exchange, parts: GatewayParts, path: string): Promise<void> {
+  if (parts.control === undefined) {
+    throw new NexusError("unknown_url", "This gateway runs alone: there is no control process behind it.");
+  }
+  const { request } = exchange;
+  const hasBody =
+    headerOf(request, "content-length") !== undefined || headerOf(request, "transfer-encoding") !== undefined;
+  const body =
+    hasBody && headerOf(request, "content-length") !== "0" ? await readBody(exchange, controlBodyBytesMax) : null;
+  const query = request.url?.indexOf("?") ?? -1;
+  const answer = await sendControl(parts.control, {
+    method: request.method ?? "GET",
+    path: query === -1 ? path : path + (request.url ?? "").slice(query),
+    headers: {
+      ...(body === null ? {} : { "content-type": "application/json" }),
+      "x-request-id": exchange.id,
+      traceparent: toTraceparent(exchange.trace),
+    },
+    body,
+    signal: exchange.signal,
+  });
+  await pass(exchange, answer);
+}
+
+async function sendControl(
+  control: NonNullable<GatewayParts["control"]>,
+  request: Parameters<NonNullable<GatewayParts["control"]>>[0],
+): Promise<UpstreamAnswer> {
+  try {
+    return await control(request);
+  } catch (error) {
+    if (!(error instanceof AttemptFailure)) throw error;
+    throw new NexusError(
+      "not_ready",
+      "The control process is away; requests to models go on. `nexus up` starts it again.",
+      {
+        cause: error,
+        retryAfterSeconds: 2,
+      },
+    );
+  }
+}
+
+function pass(exchange: Exchange, answer: UpstreamAnswer): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const { response } = exchange;
+  response.writeHead(answer.status, { "content-type": answer.headers["content-type"] ?? "application/json" });
+  answer.pipe({
+    data(chunk) {
+      exchange.bytesOut += chunk.length;
+      const wantsMore = response.write(chunk);
+      if (!wantsMore) response.once("drain", () => answer.resume());
+      return wantsMore;
+    },
+    end() {
+      response.end();
+      resolve();
+    },
+    fail(error) {
+      response.destroy();
+      reject(error);
+    },
+  });
+  return promise;
+}

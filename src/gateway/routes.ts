@@ -1,0 +1,82 @@
+import { NexusError } from "../base/errors.ts";
+import { operations } from "../contract/operations.ts";
+import { authenticate, requireAdmin } from "./authenticate.ts";
+import type { Exchange } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { relayControl } from "./relay-control.ts";
+import { serveModel, serveModels } from "./serve-models.ts";
+import { serveOperation } from "./serve-operation.ts";
+import {
+  serveDescriptor,
+  serveHealth,
+  serveMetadata,
+  serveMetrics,
+  serveOpenapi,
+  serveReadiness,
+} from "./serve-platform.ts";
+
+/** One entry of the gateway's surface. */
+export interface Route {
+  readonly method: "GET" | "POST" | "ANY";
+  /** Exact, or everything below it when it ends in `/`. */
+  readonly path: string;
+  /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
+  readonly operation: string;
+  readonly access: "open" | "key" | "admin";
+  readonly serve: (exchange: Exchange, parts: GatewayParts, path: string) => void | Promise<void>;
+}
+
+/** Everything that the gateway answers. What is not here is 404. */
+export const routes: readonly Route[] = [
+  { method: "GET", path: "/health", operation: "health", access: "open", serve: serveHealth },
+  { method: "GET", path: "/readyz", operation: "readyz", access: "open", serve: serveReadiness },
+  { method: "GET", path: "/openapi.json", operation: "openapi", access: "open", serve: serveOpenapi },
+  { method: "GET", path: "/metrics", operation: "metrics", access: "key", serve: serveMetrics },
+  { method: "GET", path: "/v1/metadata", operation: "metadata", access: "key", serve: serveMetadata },
+  { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
+  { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
+  { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
+  ...operations.map(
+    (operation): Route => ({
+      method: operation.method,
+      path: operation.path,
+      operation: operation.id,
+      access: "key",
+      serve: (exchange, parts) => serveOperation(exchange, operation, parts),
+    }),
+  ),
+  { method: "ANY", path: "/v1/nexus/", operation: "control", access: "admin", serve: relayControl },
+];
+
+const exact: ReadonlyMap<string, readonly Route[]> = Map.groupBy(routes, ({ path }) => path);
+const prefixes = routes.filter(({ path }) => path.endsWith("/"));
+
+/** @throws NexusError `unknown_url` or `method_not_allowed`. */
+export function findRoute(method: string, path: string): Route {
+  const wanted = method === "HEAD" ? "GET" : method;
+  const here = exact.get(path) ?? prefixes.filter((route) => path.startsWith(route.path) && path !== route.path);
+  if (here.length === 0) {
+    throw new NexusError(
+      "unknown_url",
+      `There is nothing at ${method} ${path.slice(0, 128)}. GET /openapi.json lists what there is.`,
+    );
+  }
+  const found = here.find((route) => route.method === "ANY" || route.method === wanted);
+  if (found === undefined) {
+    const allowed = here.map((route) => route.method).join(", ");
+    throw new NexusError("method_not_allowed", `${path} takes ${allowed}, not ${method.slice(0, 16)}.`, {
+      detail: allowed,
+    });
+  }
+  return found;
+}
+
+/** Serves one request on the route that was found. */
+export async function serveRoute(route: Route, path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
+  exchange.operation = route.operation;
+  if (route.access !== "open") {
+    exchange.caller = await authenticate(exchange, parts);
+    if (route.access === "admin") requireAdmin(exchange.caller);
+  }
+  await route.serve(exchange, parts, path);
+}

@@ -1,0 +1,96 @@
+import type { Health, Readiness } from "../contract/health.ts";
+import { contractVersion, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
+import { operations } from "../contract/operations.ts";
+import type { Exchange } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { openapiDocument } from "./openapi-document.ts";
+import { send, sendJson } from "./send-json.ts";
+
+/** `GET /health`: the process lives, whatever the fleet does. */
+export function serveHealth(exchange: Exchange, { identity }: GatewayParts): void {
+  const health: Health = {
+    status: "ok",
+    service: "gateway",
+    version: identity.version,
+    uptime_seconds: Math.round(process.uptime()),
+  };
+  sendJson(exchange, 200, health);
+}
+
+/** `GET /readyz`: ready once it has seen the fleet, even an old view of it, even an empty one. */
+export function serveReadiness(exchange: Exchange, parts: GatewayParts): void {
+  const { hasView, draining } = parts.state();
+  const { stale, rejected } = parts.index().snapshot;
+  const readiness: Readiness = {
+    ready: hasView && !draining,
+    state: draining ? "draining" : hasView ? "ready" : "starting",
+    checks: {
+      registry: hasView
+        ? { status: "ok", ...(stale ? { reason: "The registry is away; serving from the last view of it." } : {}) }
+        : { status: "pending", reason: "Waiting for the first view of the fleet." },
+      records: {
+        status: "ok",
+        ...(rejected.length > 0 ? { reason: `${rejected.length} invalid records are left out.` } : {}),
+      },
+    },
+  };
+  sendJson(exchange, readiness.ready ? 200 : 503, readiness);
+}
+
+/** `GET /metrics` */
+export async function serveMetrics(exchange: Exchange, { processMetrics }: GatewayParts): Promise<void> {
+  send(exchange, 200, processMetrics.contentType, await processMetrics.text());
+}
+
+/** `GET /v1/metadata`: the gateway describes itself as every service does; its models are the fleet's. */
+export function serveMetadata(exchange: Exchange, parts: GatewayParts): void {
+  sendJson(exchange, 200, describeGateway(parts));
+}
+
+/** `GET /v1/descriptor` */
+export function serveDescriptor(exchange: Exchange, parts: GatewayParts): void {
+  const descriptor: ServiceDescriptor = {
+    ...describeGateway(parts),
+    response_types: Object.fromEntries(
+      operations.map(({ id, streaming }) => [id, ["application/json", ...(streaming ? ["text/event-stream"] : [])]]),
+    ),
+    ui_navigation: { section: "platform", title: "Gateway", icon: "", order: 0 },
+  };
+  sendJson(exchange, 200, descriptor);
+}
+
+function describeGateway({ identity, index }: GatewayParts): ServiceMetadata {
+  const models = new Map(
+    [...index().offers.values()].flatMap((offers) => offers.map(({ model }) => [model.id, model] as const)),
+  );
+  return {
+    schema_version: contractVersion,
+    service: { name: "gateway", version: identity.version, description: "One address for every service of the fleet." },
+    instance: { id: identity.instance, host: identity.host, started_at: identity.startedAt },
+    backend: { name: "nexus", vendor: "", version: identity.version },
+    endpoints: operations.map(({ id, method, path, summary, requestSchema, responseSchema, streaming }) => ({
+      method,
+      path,
+      operation_id: id,
+      summary,
+      request_schema: requestSchema,
+      response_schema: responseSchema,
+      streaming,
+    })),
+    capabilities: {
+      domains: [...new Set([...models.values()].flatMap((model) => model.domains))],
+      modalities: { input: ["text", "image"], output: ["text", "vector"] },
+      streaming: true,
+      max_concurrency: null,
+      features: ["nexus-gateway"],
+    },
+    models: [...models.values()],
+    requires: {},
+    ui: { options: [] },
+  };
+}
+
+/** `GET /openapi.json` */
+export function serveOpenapi(exchange: Exchange, { identity }: GatewayParts): void {
+  sendJson(exchange, 200, openapiDocument(identity.version));
+}

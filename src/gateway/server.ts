@@ -1,0 +1,183 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { toErrorBody } from "../base/error-body.ts";
+import { type ErrorCode, NexusError, toNexusError } from "../base/errors.ts";
+import { ClientAnswer } from "./client-answer.ts";
+import { Exchange } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { findRoute, serveRoute } from "./routes.ts";
+
+/** A slow sender of headers is dropped after 10 to 12 s; Node's own default is 60 s. */
+const headersTimeoutMs = 10_000;
+const connectionsCheckingIntervalMs = 2_000;
+/** For a whole request to arrive; big images over slow links take their time. */
+const requestTimeoutMs = 300_000;
+/** Longer than the 60 s after which common proxies close, so that they close first and no request meets a dead end. */
+const keepAliveTimeoutMs = 65_000;
+const connectionsMax = 10_000;
+/** How long the rest of a refused request is read, so that its sender gets to see the answer. */
+const refusedBodyMs = 5_000;
+
+/** Headers that must not come twice: two readers could each take another one for the true one. */
+const singleHeaders = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
+
+export interface ListeningServer {
+  /** `http://host:port`, with the port that the system chose. */
+  readonly url: string;
+  /** Takes no new connections, lets requests under way end for up to `graceMs`, then cuts them. */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * The gateway's server: opens an exchange for every request, and is the only place that catches, renders errors and
+ * writes the completion record.
+ */
+export async function listen(parts: GatewayParts, address: { host: string; port: number }): Promise<ListeningServer> {
+  const server = createServer(
+    {
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: connectionsCheckingIntervalMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      // Refused below with an answer that explains it.
+      requireHostHeader: false,
+    },
+    (request, response) => void handle(request, response, parts),
+  );
+  server.maxConnections = connectionsMax;
+  server.on("clientError", refuseUnreadable);
+  server.listen(address.port, address.host);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return { url: `http://${host}:${port}`, close: (graceMs) => closeServer(server, graceMs) };
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse, parts: GatewayParts): Promise<void> {
+  const exchange = new Exchange(request, response, parts);
+  parts.metrics.opened();
+  response.once("close", () => complete(exchange, parts));
+  try {
+    checkHead(request);
+    if (parts.state().draining) response.setHeader("connection", "close");
+    const path = pathOf(request);
+    await serveRoute(findRoute(request.method ?? "", path), path, exchange, parts);
+  } catch (thrown) {
+    fail(exchange, toNexusError(thrown), parts);
+  }
+  if (!request.complete) dropUnreadBody(request.socket, response);
+}
+
+function fail(exchange: Exchange, error: NexusError, parts: GatewayParts): void {
+  exchange.errorCode = error.code;
+  exchange.errorDetail = error.detail;
+  if (error.code === "internal_error") exchange.log.error({ detail: error.detail, stack: stackOf(error) }, "defect");
+  if (error.code === "client_closed") {
+    exchange.response.destroy();
+    return;
+  }
+  if (error.code === "method_not_allowed" && !exchange.response.headersSent) {
+    exchange.response.setHeader("allow", error.detail ?? "");
+  }
+  new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs).fail(error);
+}
+
+function stackOf(error: NexusError): string | undefined {
+  return error.cause instanceof Error ? error.cause.stack : error.stack;
+}
+
+/** Duplicates, absolute targets and the like are where two servers read one request differently. */
+function checkHead(request: IncomingMessage): void {
+  const seen = new Set<string>();
+  for (let index = 0; index < request.rawHeaders.length; index += 2) {
+    const name = request.rawHeaders[index]?.toLowerCase() ?? "";
+    if (!singleHeaders.includes(name)) continue;
+    if (seen.has(name)) throw new NexusError("invalid_header", `The header '${name}' came twice: send it once.`);
+    seen.add(name);
+  }
+  if (!seen.has("host")) throw new NexusError("invalid_header", "The header 'host' is missing.");
+  if (!request.url?.startsWith("/")) {
+    throw new NexusError("invalid_header", "The request's target must be a path: this is no forward proxy.");
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? "/";
+  const query = url.indexOf("?");
+  return query === -1 ? url : url.slice(0, query);
+}
+
+/** Node reads the rest of a request that was answered early and throws it away; this bounds for how long. */
+function dropUnreadBody(socket: Socket, response: ServerResponse): void {
+  const timer = setTimeout(() => socket.destroy(), refusedBodyMs);
+  timer.unref();
+  const stop = () => clearTimeout(timer);
+  response.req.once("end", stop);
+  socket.once("close", stop);
+}
+
+/** Pages that are asked for every second say nothing in the log. */
+const quietOperations = new Set(["health", "readyz", "metrics"]);
+
+function complete(exchange: Exchange, { metrics, clock, log }: GatewayParts): void {
+  const { response, request } = exchange;
+  const left = !response.writableFinished;
+  const status = left && exchange.errorCode === undefined ? 499 : response.statusCode;
+  const durationMs = clock.monotonic() - exchange.startedAt;
+  if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
+  metrics.completed(exchange, status, durationMs / 1_000);
+  const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
+  const round = (ms: number) => Math.round(ms * 100) / 100;
+  log[level](
+    {
+      request_id: exchange.id,
+      trace_id: exchange.trace.traceId,
+      method: request.method,
+      operation: exchange.operation,
+      status,
+      code: exchange.errorCode,
+      detail: exchange.errorDetail,
+      key: exchange.caller?.keyId,
+      model: exchange.model,
+      stream: exchange.stream,
+      instance: exchange.instance,
+      attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts,
+      duration_ms: round(durationMs),
+      first_byte_ms: exchange.firstByteAt === undefined ? undefined : round(exchange.firstByteAt - exchange.startedAt),
+      bytes_in: exchange.bytesIn,
+      bytes_out: exchange.bytesOut,
+      prompt_tokens: exchange.usage?.promptTokens,
+      completion_tokens: exchange.usage?.completionTokens,
+    },
+    "request completed",
+  );
+}
+
+/** What the parser could not read at all gets an answer too, in the same shape. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const [status, message] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? [431, "The headers are too large: 16 KiB at most."]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? [408, "The request did not arrive in time."]
+        : [400, "This is not a valid HTTP/1.1 request."];
+  const body = JSON.stringify(toErrorBody(new NexusError("invalid_header", message)));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

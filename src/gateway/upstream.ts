@@ -1,0 +1,128 @@
+import { Pool } from "undici";
+import { describeError, NexusError } from "../base/errors.ts";
+import type { InstanceRecord } from "../contract/instance-record.ts";
+import { AttemptFailure } from "../resilience/attempt-failure.ts";
+import type { ProbeResult } from "../resilience/readiness-monitor.ts";
+import { type UpstreamAnswer, UpstreamCall, type UpstreamTimeouts } from "./upstream-call.ts";
+
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Below the instance's base URL. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | null;
+  readonly signal: AbortSignal;
+}
+
+export interface UpstreamsOptions {
+  readonly timeouts: UpstreamTimeouts;
+  readonly probeTimeoutMs: number;
+  /** Turns `env:NAME` or `file:PATH` into the key that it stands for. */
+  readonly resolveSecret: (reference: string) => Promise<string>;
+}
+
+/** Connections to one instance. More requests than this wait for a free one. */
+const connectionsMax = 1_024;
+/**
+ * Idle connections are closed after this time. Below the 5 s after which common servers (uvicorn, Node) close theirs,
+ * so that a request seldom meets a connection that is just being closed.
+ */
+const idleMs = 3_000;
+
+/** Sends requests to instances over pooled connections, one pool per origin. */
+export class Upstreams {
+  readonly #options: UpstreamsOptions;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(options: UpstreamsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends one request and resolves when the first byte of the answer's body is there (or its end).
+   * @throws AttemptFailure when no answer came; whatever the answer's status is, it is an answer.
+   */
+  async send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const base = new URL(record.base_url);
+    const headers = await this.#headersFor(record, request.headers);
+    const call = new UpstreamCall(request.signal, this.#options.timeouts);
+    this.#pool(base.origin).dispatch(
+      {
+        method: request.method,
+        path: base.pathname === "/" ? request.path : base.pathname + request.path,
+        headers,
+        body: request.body,
+        // The call keeps its own time: one clock from sending to the first byte, one between two chunks.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      call,
+    );
+    return await call.answer;
+  }
+
+  /** Asks an instance whether it can take requests. Never throws. */
+  async probe(record: InstanceRecord): Promise<ProbeResult> {
+    const signal = AbortSignal.timeout(this.#options.probeTimeoutMs);
+    try {
+      const request = { method: "GET", path: record.readiness_path, headers: {}, body: null, signal } as const;
+      const answer = await this.send(record, request);
+      answer.discard();
+      if (answer.status < 300) return { kind: "ready" };
+      return { kind: "unready", reason: `answers ${record.readiness_path} with status ${answer.status}` };
+    } catch (error) {
+      const failure = error instanceof AttemptFailure ? error : undefined;
+      if (failure?.kind === "refused") return { kind: "refused", reason: "refuses connections" };
+      if (failure?.kind === "unsendable") return { kind: "unready", reason: failure.error.message };
+      return { kind: "silent", reason: signal.aborted ? "does not answer its probe" : describeError(error) };
+    }
+  }
+
+  /** Closes the connections to origins that no instance uses any more, once their requests have ended. */
+  retain(records: Iterable<InstanceRecord>): void {
+    const wanted = new Set<string>();
+    for (const record of records) wanted.add(new URL(record.base_url).origin);
+    for (const [origin, pool] of this.#pools) {
+      if (wanted.has(origin)) continue;
+      this.#pools.delete(origin);
+      void pool.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map((pool) => pool.destroy()));
+  }
+
+  #pool(origin: string): Pool {
+    let pool = this.#pools.get(origin);
+    if (pool === undefined) {
+      pool = new Pool(origin, {
+        connections: connectionsMax,
+        pipelining: 1,
+        connect: { timeout: this.#options.timeouts.connectMs },
+        keepAliveTimeout: idleMs,
+        keepAliveMaxTimeout: idleMs,
+      });
+      this.#pools.set(origin, pool);
+    }
+    return pool;
+  }
+
+  async #headersFor(
+    record: InstanceRecord,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Record<string, string>> {
+    if (record.secret === null) return { ...headers };
+    try {
+      return { ...headers, authorization: `Bearer ${await this.#options.resolveSecret(record.secret)}` };
+    } catch (cause) {
+      const error = new NexusError("backend_unreachable", "The platform cannot read the key of this instance.", {
+        cause,
+        detail: `${record.secret}: ${describeError(cause)}`,
+      });
+      throw new AttemptFailure("unsendable", error);
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../src/base/clock.ts";
+import type { LogFields, Logger } from "../../src/base/logger.ts";
+import type { InstanceRecord } from "../../src/contract/instance-record.ts";
+import { authConfigSchema, gatewayConfigSchema } from "../../src/gateway/config.ts";
+import { createGateway, type Gateway } from "../../src/gateway/create-gateway.ts";
+import { createKeyStore, type KeyStore, openKeyReader } from "../../src/gateway/key-store.ts";
+import { createMetrics } from "../../src/observability/metrics.ts";
+import type { RegistrySnapshot, RegistryView } from "../../src/registry/registry.ts";
+import type { FakeBackend } from "../fakes/fake-backend.ts";
+import { makeRecord, makeSnapshot, type RecordOptions } from "./records.ts";
+
+/** A fleet that a test changes by hand. */
+export class HandView implements RegistryView {
+  #snapshot = makeSnapshot([]);
+  readonly #listeners = new Set<(snapshot: RegistrySnapshot) => void>();
+
+  current(): RegistrySnapshot {
+    return this.#snapshot;
+  }
+
+  onChange(listener: (snapshot: RegistrySnapshot) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  set(records: readonly InstanceRecord[], rest: Partial<RegistrySnapshot> = {}): void {
+    this.#snapshot = makeSnapshot(records, { revision: this.#snapshot.revision + 1, ...rest });
+    for (const listener of this.#listeners) queueMicrotask(() => listener(this.#snapshot));
+  }
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** Keeps lines for the test to look at. */
+export function recordingLogger(lines: LogLine[], bound: LogFields = {}): Logger {
+  const at = (level: string) => (fields: LogFields, message: string) =>
+    void lines.push({ level, message, fields: { ...bound, ...fields } });
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    child: (fields) => recordingLogger(lines, { ...bound, ...fields }),
+  };
+}
+
+export interface TestGateway {
+  readonly url: string;
+  readonly key: string;
+  readonly keys: KeyStore;
+  readonly view: HandView;
+  readonly lines: LogLine[];
+  /** A request with the key; JSON bodies are stringified. */
+  fetch(
+    path: string,
+    options?: { body?: unknown; headers?: Record<string, string>; method?: string; signal?: AbortSignal },
+  ): Promise<Response>;
+  /** Resolves with the completion records once there are `count` of them for operations of the fleet. */
+  completions(count: number): Promise<readonly LogFields[]>;
+  close(): Promise<void>;
+}
+
+interface TestGatewayOptions {
+  /** Overrides of the `gateway` section. */
+  readonly settings?: Record<string, unknown>;
+  readonly auth?: "keys" | "none";
+  readonly aliases?: Record<string, string>;
+  readonly secrets?: Record<string, string>;
+}
+
+/** A real gateway on a real port, over a fleet that the test sets by hand. */
+export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
+  const directory = await mkdtemp(join(tmpdir(), "nexus-gateway-"));
+  const path = join(directory, "keys.json");
+  const keys = createKeyStore({ path, clock: systemClock });
+  const { key } = await keys.create({ name: "test", role: "user" });
+  const view = new HandView();
+  const lines: LogLine[] = [];
+  const metrics = createMetrics();
+  const gateway: Gateway = await createGateway({
+    settings: gatewayConfigSchema.parse(options.settings ?? {}),
+    listen: { host: "127.0.0.1", port: 0 },
+    auth: authConfigSchema.parse({ mode: options.auth ?? "keys" }),
+    aliases: options.aliases ?? {},
+    identity: { version: "0.0.0-test", instance: "gateway-test", host: "test", startedAt: "2026-01-01T00:00:00Z" },
+    view,
+    viewReady: Promise.resolve(),
+    keys: openKeyReader({
+      path,
+      clock: systemClock,
+      onProblem: (error) => lines.push({ level: "error", message: "keys", fields: { error } }),
+    }),
+    resolveSecret: async (reference) => {
+      const secret = options.secrets?.[reference];
+      if (secret === undefined) throw new Error("no such secret");
+      return secret;
+    },
+    control: undefined,
+    metrics,
+    log: recordingLogger(lines),
+    clock: systemClock,
+  });
+  return {
+    url: gateway.url,
+    key,
+    keys,
+    view,
+    lines,
+    fetch: (target, { body, headers = {}, method, signal } = {}) =>
+      fetch(`${gateway.url}${target}`, {
+        method: method ?? (body === undefined ? "GET" : "POST"),
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
+        ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+        ...(signal === undefined ? {} : { signal }),
+      }),
+    completions: (count) => waitForCompletions(lines, count),
+    async close() {
+      await gateway.close();
+      metrics.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function waitForCompletions(lines: readonly LogLine[], count: number): Promise<readonly LogFields[]> {
+  for (let turn = 0; turn < 500; turn++) {
+    const done = lines
+      .filter(({ message, fields }) => message === "request completed" && String(fields.operation).endsWith("create"))
+      .map(({ fields }) => fields);
+    if (done.length >= count) return done;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`fewer than ${count} requests were completed`);
+}
+
+/** The record of a fake backend, as attaching it would write it. */
+export function recordOf(backend: FakeBackend, options: RecordOptions = {}): InstanceRecord {
+  return makeRecord({
+    models: [{ id: "tiny" }],
+    readiness_path: "/readyz",
+    ...options,
+    base_url: backend.url,
+  });
+}
