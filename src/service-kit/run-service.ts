@@ -7,6 +7,7 @@ import { type InstanceRecordInput, metadataDigest } from "../contract/instance-r
 import { contractVersion } from "../contract/metadata.ts";
 import { createLogger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
+import { createControlRegistry } from "../registry/control-registry.ts";
 import type { Registry } from "../registry/registry.ts";
 import { createAdmission } from "./admission.ts";
 import { describeService, type Identity } from "./describe-service.ts";
@@ -73,20 +74,26 @@ export async function runService(
 ): Promise<RunningService> {
   const parts = assemble(service, environment, options);
   const { clock, log, state, http, live } = parts;
+  const ownRegistry = options.registry === undefined ? controlRegistry(environment, log, clock) : undefined;
   const url = await listen(http, environment);
   await writeRunFile(environment, url);
   log.info({ url }, "listening");
 
-  const registry = options.registry;
+  const registry = options.registry ?? ownRegistry;
   const record = () => instanceRecord(state, environment.baseUrl ?? url);
   if (registry !== undefined) live.registration = keepRegistered({ registry, record, clock, log });
 
   const stopping = new AbortController();
   let starting = Promise.resolve();
   let closing: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    await shutDown(parts, starting);
+    await ownRegistry?.close();
+    disown();
+  };
   const close = (): Promise<void> => {
     stopping.abort();
-    closing ??= shutDown(parts, starting).finally(disown);
+    closing ??= end();
     return closing;
   };
   const disown = options.ownsProcess === false ? () => {} : ownProcess(close, log);
@@ -154,6 +161,21 @@ async function shutDown({ service, clock, log, state, http, live }: Parts, start
   });
   state.metrics.close();
   log.info({}, "stopped");
+}
+
+/** The registry that the environment names. It watches nothing: registering is all that a service does with it. */
+function controlRegistry(
+  { controlUrl, controlKey }: ServiceEnvironment,
+  log: Logger,
+  clock: Clock,
+): Registry | undefined {
+  if (controlUrl === undefined) return undefined;
+  return createControlRegistry({
+    url: controlUrl,
+    ...(controlKey === undefined ? {} : { key: controlKey }),
+    log,
+    clock,
+  });
 }
 
 async function start(service: Service, context: ServiceContext, readiness: ReadinessTracker): Promise<void> {
