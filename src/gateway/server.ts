@@ -46,13 +46,14 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
     },
     (request, response) => void handle(request, response, parts),
   );
+  const connections = trackConnections(server);
   server.maxConnections = connectionsMax;
   server.on("clientError", refuseUnreadable);
   server.listen(address.port, address.host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { url: `http://${host}:${port}`, close: (graceMs) => closeServer(server, graceMs) };
+  return { url: `http://${host}:${port}`, close: (graceMs) => closeServer(server, connections, graceMs) };
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: GatewayParts): Promise<void> {
@@ -173,10 +174,39 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   );
 }
 
-async function closeServer(server: Server, graceMs: number): Promise<void> {
+/** Which connections have a request under way. Node counts a connection that never sent one as busy. */
+interface Connections {
+  /** Closes those without a request now, and every other one as soon as its request has ended. */
+  closeWhenIdle(): void;
+}
+
+function trackConnections(server: Server): Connections {
+  const busy = new Map<Socket, number>();
+  let closing = false;
+  server.on("connection", (socket: Socket) => {
+    busy.set(socket, 0);
+    socket.once("close", () => busy.delete(socket));
+  });
+  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    busy.set(socket, (busy.get(socket) ?? 0) + 1);
+    response.once("close", () => {
+      const left = (busy.get(socket) ?? 1) - 1;
+      if (busy.has(socket)) busy.set(socket, left);
+      if (closing && left === 0) socket.destroySoon();
+    });
+  });
+  return {
+    closeWhenIdle() {
+      closing = true;
+      for (const [socket, requests] of busy) if (requests === 0) socket.destroySoon();
+    },
+  };
+}
+
+async function closeServer(server: Server, connections: Connections, graceMs: number): Promise<void> {
   const closed = once(server, "close");
   server.close();
-  server.closeIdleConnections();
+  connections.closeWhenIdle();
   const timer = setTimeout(() => server.closeAllConnections(), graceMs);
   await closed;
   clearTimeout(timer);

@@ -102,6 +102,34 @@ describe("RetryBudget", () => {
   });
 });
 
+describe("RetryBudget: waiting", () => {
+  it("lets retries wait in turn, and forgets those whose client left", async () => {
+    const budget = new RetryBudget({ ratio: 0, min: 1 });
+    const first = budget.tryRetry();
+    const order: string[] = [];
+    const leaver = new AbortController();
+    const second = budget.waitForRetry(new AbortController().signal).then((release) => {
+      order.push("second");
+      return release;
+    });
+    const gone = budget.waitForRetry(leaver.signal);
+    const third = budget.waitForRetry(new AbortController().signal).then((release) => {
+      order.push("third");
+      return release;
+    });
+    assert.equal(budget.tryRetry(), undefined);
+    leaver.abort();
+    assert.equal(await gone, undefined);
+    first?.();
+    const release = await second;
+    assert.deepEqual(order, ["second"]);
+    release?.();
+    (await third)?.();
+    assert.deepEqual(order, ["second", "third"]);
+    assert.notEqual(budget.tryRetry(), undefined);
+  });
+});
+
 const fail = (kind: AttemptFailureKind) => new AttemptFailure(kind, new NexusError("backend_unreachable", kind));
 
 describe("tryCandidates", () => {
@@ -147,7 +175,9 @@ describe("tryCandidates", () => {
 
   it("keeps to the number of attempts and to the budget", async () => {
     assert.equal((await run({ a: ["refused"], b: ["refused"], c: ["refused"], d: ["ok"] })).sent.length, 3);
+    assert.equal((await run({ a: ["first_token_timeout"], b: ["ok"] }, 3, 0)).sent.length, 1);
     assert.equal((await run({ a: ["refused"], b: ["ok"] }, 3, 0)).sent.length, 1);
+    assert.equal((await run({ a: ["status"], b: ["ok"] }, 3, 0)).sent.length, 1);
   });
 
   it("does not try on after an error that is the request's own", async () => {

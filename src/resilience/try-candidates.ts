@@ -36,8 +36,8 @@ export async function tryCandidates<C, A>(
   let giveBack: (() => void) | undefined;
   let repeated = false;
   for (let attempt = 1; candidate !== undefined && attempt <= limits.attemptsMax; attempt++) {
-    if (attempt > 1) {
-      giveBack = limits.budget.tryRetry();
+    if (failure !== undefined) {
+      giveBack = await takeRetry(failure, limits);
       if (giveBack === undefined) break;
     }
     if (limits.signal.aborted) throw clientClosed();
@@ -55,6 +55,16 @@ export async function tryCandidates<C, A>(
     if (mayRepeat) repeated = true;
     else candidate = waiting.shift();
   }
+  if (limits.signal.aborted) throw clientClosed();
   if (failure === undefined) throw new RangeError("tryCandidates needs at least one candidate and one attempt");
   throw failure.error;
+}
+
+/**
+ * A request whose connection failed was not served by anybody and waits for its turn. One that met an overloaded or
+ * slow instance may add to the overload: it is sent again only if the budget has room at once.
+ */
+async function takeRetry(failure: AttemptFailure, { budget, signal }: TryLimits): Promise<(() => void) | undefined> {
+  const isLost = failure.kind === "refused" || failure.kind === "reset" || failure.kind === "connect_timeout";
+  return isLost ? await budget.waitForRetry(signal) : budget.tryRetry();
 }

@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
+import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+
+const body = { model: "tiny", messages: [{ role: "user", content: "hi" }] };
+
+describe("gateway: several instances", () => {
+  let gateway: TestGateway;
+  let a: FakeBackend;
+  let b: FakeBackend;
+  beforeEach(async () => {
+    a = await startFakeBackend("nexus");
+    b = await startFakeBackend("nexus");
+    gateway = await startTestGateway({
+      settings: {
+        timeouts: { firstTokenMs: 500 },
+        probes: { intervalMs: 100, timeoutMs: 200 },
+        ejection: { baseMs: 100 },
+      },
+    });
+    gateway.view.set([recordOf(a, { instance: "a" }), recordOf(b, { instance: "b" })]);
+  });
+  afterEach(async () => {
+    await gateway.close();
+    await a.close();
+    await b.close();
+  });
+
+  const ask = async (extra: object = {}) => {
+    const response = await gateway.fetch("/v1/chat/completions", { body: { ...body, ...extra } });
+    return { status: response.status, text: await response.text(), instance: response.headers.get("x-nexus-instance") };
+  };
+  /** Asks one by one until an answer fits. */
+  const askUntil = async (fits: (answer: Awaited<ReturnType<typeof ask>>) => boolean) => {
+    for (let turn = 0; turn < 200; turn++) {
+      const answer = await ask();
+      if (fits(answer)) return answer;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new Error("no answer fitted");
+  };
+  const generationsOf = (backend: FakeBackend) => backend.requests.filter(({ generation }) => generation).length;
+
+  it("shares the load between equals", async () => {
+    for (let turn = 0; turn < 10; turn++) assert.equal((await ask()).status, 200);
+    assert.deepEqual([generationsOf(a), generationsOf(b)], [5, 5]);
+  });
+
+  it("loses no request when an instance is killed between requests, leaves it at once and takes it back by itself", async () => {
+    await ask();
+    const { port } = a;
+    await a.close();
+    for (let turn = 0; turn < 20; turn++) {
+      const answer = await ask();
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal(answer.instance, "chat/b");
+    }
+    const touched = gateway.lines.filter(({ message }) => message === "attempt failed").length;
+    assert.ok(touched <= 3, `${touched} requests met the dead instance`);
+    a = await startFakeBackend("nexus", { port });
+    await askUntil(({ instance }) => instance === "chat/a");
+  });
+
+  it("loses no request when an instance is killed while they are under way, before their first byte", async () => {
+    a.set({ faults: { delayFirstByteMs: 300 } });
+    b.set({ faults: { delayFirstByteMs: 50 } });
+    const answers = Array.from({ length: 20 }, () => ask());
+    await a.until((fake) => fake.inFlight > 0);
+    await a.close();
+    for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200, answer.text);
+  });
+
+  it("tells of every stream that was cut by a kill, and sends none twice after its first byte", async () => {
+    for (const fake of [a, b]) fake.set({ faults: { chunkDelayMs: 30 } });
+    const responses = await Promise.all(
+      Array.from({ length: 10 }, () => gateway.fetch("/v1/chat/completions", { body: { ...body, stream: true } })),
+    );
+    const hit = responses.filter((response) => response.headers.get("x-nexus-instance") === "chat/a").length;
+    assert.ok(hit > 0);
+    await a.close();
+    const texts = await Promise.all(responses.map((response) => response.text()));
+    assert.equal(texts.filter((text) => text.includes("[DONE]")).length, responses.length - hit);
+    assert.equal(texts.filter((text) => text.includes("event: error")).length, hit);
+    assert.equal(generationsOf(a) + generationsOf(b), 10);
+  });
+
+  it("goes on to another instance after a reset, an overload, a refusal and a silence", async () => {
+    for (const faults of [
+      { resetBeforeHeaders: true },
+      { status: { status: 503, body: { error: { message: "loading" } } } },
+      { status: { status: 429, body: {} } },
+      { status: { status: 404, body: {} } },
+      { delayFirstByteMs: 5_000 },
+    ]) {
+      a.set({ faults });
+      const answers = [await ask(), await ask()];
+      for (const answer of answers) assert.equal(answer.status, 200, `${JSON.stringify(faults)}: ${answer.text}`);
+    }
+  });
+
+  it("does not send a request that crashes a server to the next one", async () => {
+    for (const fake of [a, b]) fake.set({ faults: { status: { status: 500, body: {} } } });
+    assert.equal((await ask()).status, 502);
+    assert.equal(generationsOf(a) + generationsOf(b), 1);
+  });
+
+  it("reads 429 as busy, not as broken, and passes the time to wait on", async () => {
+    for (const fake of [a, b])
+      fake.set({ faults: { status: { status: 429, body: {}, headers: { "retry-after": "7" } } } });
+    for (let turn = 0; turn < 5; turn++) {
+      const response = await gateway.fetch("/v1/chat/completions", { body });
+      assert.equal(response.status, 429);
+      assert.equal(response.headers.get("retry-after"), "7");
+      await response.text();
+    }
+    for (const fake of [a, b]) fake.set({ faults: {} });
+    assert.equal((await ask()).status, 200);
+  });
+
+  it("unroutes an instance that freezes without a request having to find out", async () => {
+    await ask();
+    a.set({ frozen: true });
+    await waitFor(() =>
+      gateway.lines.some(({ message, fields }) => message === "instance unready" && fields.instance === "chat/a"),
+    );
+    const before = generationsOf(a);
+    for (let turn = 0; turn < 4; turn++) assert.equal((await ask()).instance, "chat/b");
+    assert.equal(generationsOf(a), before);
+  });
+
+  it("answers 503 with Retry-After while nothing works, and by itself serves again", async () => {
+    const { port } = a;
+    await a.close();
+    await b.close();
+    const answer = await askUntil(({ status }) => status === 503);
+    assert.match(answer.text, /no_instance_available/);
+    const response = await gateway.fetch("/v1/chat/completions", { body });
+    assert.equal(response.headers.get("retry-after"), "2");
+    await response.text();
+    a = await startFakeBackend("nexus", { port });
+    await askUntil(({ status }) => status === 200);
+  });
+
+  it("sends again over a fresh connection when the only instance closed an idle one", async () => {
+    gateway.view.set([recordOf(a, { instance: "a" })]);
+    await ask();
+    a.set({ faults: { resetBeforeHeaders: true, times: 1 } });
+    assert.equal((await ask()).status, 200);
+  });
+
+  it("routes to a new instance as soon as it is registered, and away from one that left", async () => {
+    gateway.view.set([recordOf(b, { instance: "b" })]);
+    for (let turn = 0; turn < 4; turn++) assert.equal((await ask()).instance, "chat/b");
+    gateway.view.set([recordOf(a, { instance: "a" })]);
+    assert.equal((await ask()).instance, "chat/a");
+  });
+});
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 500; turn++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error("the condition never came true");
+}

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
+import type { FakeFaults } from "../fakes/fake-faults.ts";
+import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+
+const body = { model: "tiny", messages: [{ role: "user", content: "hi" }], stream: true };
+const wholeText = "Hello from Zürich, 你好 🌍👩‍🚀 done.";
+
+/** What a client makes of a stream: its words, how it ended, and whether every event was whole. */
+function readStream(text: string) {
+  const events = text.split("\n\n").filter((event) => event !== "" && !event.startsWith(":"));
+  let content = "";
+  let done = 0;
+  let error: { code: string; message: string } | undefined;
+  for (const event of events) {
+    const data = event.slice(event.indexOf("data:") + 5).trim();
+    if (data === "[DONE]") {
+      done++;
+      continue;
+    }
+    const value = JSON.parse(data) as {
+      choices?: { delta: { content?: string } }[];
+      error?: { code: string; message: string };
+    };
+    error ??= value.error;
+    content += value.choices?.[0]?.delta.content ?? "";
+  }
+  return { content, done, error };
+}
+
+describe("gateway: streams", () => {
+  let gateway: TestGateway;
+  let backend: FakeBackend;
+  before(async () => {
+    backend = await startFakeBackend("nexus");
+    gateway = await startTestGateway({
+      settings: { timeouts: { firstTokenMs: 400, stallMs: 400, heartbeatMs: 100 }, ejection: { failures: 1_000 } },
+    });
+    gateway.view.set([recordOf(backend)]);
+  });
+  after(async () => {
+    await gateway.close();
+    await backend.close();
+  });
+  const stream = async (faults: FakeFaults = {}) => {
+    backend.set({ faults });
+    const response = await gateway.fetch("/v1/chat/completions", { body });
+    return { response, text: await response.text() };
+  };
+
+  it("passes a stream on, ends it with one [DONE], and knows its usage", async () => {
+    const seen = (await gateway.completions(0)).length;
+    const response = await gateway.fetch("/v1/chat/completions", {
+      body: { ...body, stream_options: { include_usage: true } },
+    });
+    assert.match(response.headers.get("content-type") ?? "", /^text\/event-stream/);
+    assert.deepEqual(readStream(await response.text()), { content: wholeText, done: 1, error: undefined });
+    const record = (await gateway.completions(seen + 1)).at(-1);
+    assert.ok(Number(record?.completion_tokens) > 0);
+    assert.equal(record?.stream, true);
+  });
+
+  it("gives the client the same bytes wherever the backend's writes are cut", async () => {
+    const { text: expected } = await stream();
+    const length = Buffer.byteLength(expected);
+    for (let at = 1; at < length; at++) {
+      const { text } = await stream({ splitAt: at });
+      assert.equal(text, expected, `cut at byte ${at}`);
+    }
+    const { text } = await stream({ splitEvery: 1 });
+    assert.equal(text, expected, "byte by byte");
+  });
+
+  it("ends a stream that was cut with an error event and without [DONE], wherever it was cut", async () => {
+    for (const truncateWith of ["end", "reset"] as const) {
+      for (let chunks = 1; chunks < 9; chunks++) {
+        const { response, text } = await stream({ truncateAfterChunks: chunks, truncateWith });
+        const { done, error } = readStream(text);
+        assert.equal(response.status, 200);
+        assert.equal(done, 0);
+        assert.equal(error?.code, "backend_disconnected", `${truncateWith} after ${chunks}`);
+      }
+    }
+  });
+
+  it("ends a stream that stalls with an error event, and hangs up on the backend", async () => {
+    const aborted = backend.aborted;
+    const { text } = await stream({ stallAfterChunks: 3 });
+    const { done, error } = readStream(text);
+    assert.equal(done, 0);
+    assert.equal(error?.code, "stall_timeout");
+    await backend.until((fake) => fake.aborted === aborted + 1);
+  });
+
+  it("answers 504 when nothing comes in time and nobody else can be asked", async () => {
+    backend.set({ faults: { delayFirstByteMs: 10_000 } });
+    const response = await gateway.fetch("/v1/chat/completions", { body: { ...body, stream: false } });
+    assert.equal(response.status, 504);
+    assert.match(await response.text(), /first_token_timeout/);
+  });
+
+  it("keeps a waiting stream open with comments, and still can say that it failed", async () => {
+    const { response, text } = await stream({ delayFirstByteMs: 250 });
+    assert.equal(response.status, 200);
+    assert.match(text, /^: waiting\n\n/);
+    assert.deepEqual(readStream(text), { content: wholeText, done: 1, error: undefined });
+    const failed = await stream({ delayFirstByteMs: 10_000 });
+    assert.equal(readStream(failed.text).error?.code, "first_token_timeout");
+  });
+
+  it("breaks no answer whose client reads slowly", async () => {
+    backend.set({ faults: {}, words: Array.from({ length: 20_000 }, (_, index) => `word${index} `) });
+    const response = await gateway.fetch("/v1/chat/completions", { body });
+    const reader = response.body?.getReader();
+    const chunks: Uint8Array[] = [];
+    for (let turn = 0; ; turn++) {
+      const { value, done } = (await reader?.read()) ?? { value: undefined, done: true };
+      if (done || value === undefined) break;
+      chunks.push(value);
+      if (turn < 20) await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    const { content, done } = readStream(Buffer.concat(chunks).toString());
+    assert.equal(content.split(" ").length, 20_001);
+    assert.equal(done, 1);
+    backend.set({ words: ["Hello", " there"] });
+  });
+
+  it("serves 64 streams at once, none mixed up with another", async () => {
+    backend.set({ faults: { chunkDelayMs: 5 }, words: ["a", "b", "c"] });
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, async (_, index) => {
+        const response = await gateway.fetch("/v1/chat/completions", {
+          body,
+          headers: { "x-request-id": `s-${index}` },
+        });
+        assert.equal(response.headers.get("x-request-id"), `s-${index}`);
+        return readStream(await response.text());
+      }),
+    );
+    assert.deepEqual(new Set(answers.map(({ content, done }) => `${content} ${done}`)), new Set(["abc 1"]));
+    assert.equal(backend.inFlight, 0);
+  });
+
+  for (const [title, faults, stream_] of [
+    ["before the first byte", { delayFirstByteMs: 300 }, true],
+    ["in the middle of a stream", { chunkDelayMs: 100 }, true],
+    ["of an answer that does not stream", { delayFirstByteMs: 300 }, false],
+  ] as const) {
+    it(`stops the backend when the client leaves ${title}`, async () => {
+      backend.set({ faults, words: Array.from({ length: 50 }, () => "x") });
+      const { aborted, generations } = backend;
+      const client = new AbortController();
+      const request = gateway.fetch("/v1/chat/completions", {
+        body: { ...body, stream: stream_ },
+        signal: client.signal,
+      });
+      await backend.until((fake) => fake.generations === generations + 1);
+      if (title.includes("middle")) await (await request).body?.getReader().read();
+      client.abort();
+      await request.then((response) => response.text()).catch(() => {});
+      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0, 1_000);
+      const records = await gateway.completions(1);
+      assert.equal(records.at(-1)?.status, 499);
+      assert.equal(backend.generations, generations + 1, "it was not sent again");
+    });
+  }
+});
