@@ -9,10 +9,16 @@ export interface DataPaths {
   readonly controlSocket: string;
   /** One JSON file a running process: pid, start time, address. */
   readonly run: string;
+  /** Held by the parent process for as long as it runs. */
+  readonly lock: string;
   /** One bounded log file a process. */
   readonly logs: string;
   /** Hashes of the API keys. */
   readonly keys: string;
+  /** An admin key for the verbs of this machine's owner; mode 0600, never printed. */
+  readonly operatorKey: string;
+  /** What children were started with: settings in force, named by their digest. */
+  readonly childConfig: string;
   /** The embedded registry's snapshot. */
   readonly registry: string;
   /** The gateway's last view of the registry: serves from it while the control process is away. */
@@ -39,8 +45,11 @@ export function dataPaths(dataDirectory: string): DataPaths {
     root,
     controlSocket,
     run: join(root, "run"),
+    lock: join(root, "run", "parent.json"),
     logs: join(root, "logs"),
     keys: join(root, "keys.json"),
+    operatorKey: join(root, "operator.key"),
+    childConfig: join(root, "config"),
     registry: join(root, "registry.json"),
     gatewayView: join(root, "gateway-registry.json"),
     attachments: join(root, "attachments.json"),

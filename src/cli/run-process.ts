@@ -1,0 +1,38 @@
+import manifest from "../../package.json" with { type: "json" };
+import { exitCodes } from "./exit-codes.ts";
+import { listenToInterrupts } from "./interrupts.ts";
+import type { Roles } from "./roles.ts";
+import { runCli } from "./run-cli.ts";
+import { createTerminal } from "./terminal.ts";
+
+/** Runs this process's command line, and ends the process with its exit status. */
+export async function runProcess(entry: string, roles: Roles): Promise<void> {
+  ignoreBrokenPipes();
+  const exitCode = await runCli(process.argv.slice(2), {
+    terminal: createTerminal({
+      stdout: process.stdout,
+      stderr: process.stderr,
+      stdin: process.stdin,
+      environment: process.env,
+    }),
+    environment: process.env,
+    workingDirectory: process.cwd(),
+    stdin: process.stdin,
+    interrupts: listenToInterrupts(process, () => process.exit(exitCodes.interrupted)),
+    entry,
+    version: manifest.version,
+    roles,
+  });
+  // What is on its way through a pipe must still get out.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));
+}
+
+/** A reader that has seen enough, as in `nexus logs | head`, is no error. */
+function ignoreBrokenPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      process.exit();
+    });
+  }
+}

@@ -1,0 +1,110 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { ModelStatus, PlatformStatus } from "../control/status.ts";
+import type { CliContext } from "./context.ts";
+import { clientUrl } from "./platform.ts";
+import type { Cell, Terminal } from "./terminal.ts";
+import { describeProcess, renderProblems } from "./verbs/status.ts";
+
+/** What `up` tells once everything has come up. */
+export interface StartedSummary {
+  readonly status: PlatformStatus;
+  /** Made at this start, and shown only now. Null at later starts. */
+  readonly first_key: string | null;
+}
+
+/** What runs where, which models there are, and how to use them. */
+export function describeStarted(
+  { status, first_key: firstKey }: StartedSummary,
+  context: CliContext,
+  { isDetached }: { readonly isDetached: boolean },
+): string[] {
+  const { terminal } = context;
+  const { paint } = terminal;
+  const url = status.address === null ? "" : clientUrl(status.address);
+  return [
+    `${paint("bold", `Nexus ${status.version}`)} is ${paint("green", "ready")} at ${paint("bold", url)}`,
+    "",
+    ...terminal.table(whatRuns(status)).map((line) => `  ${line}`),
+    "",
+    ...describeModels(status, terminal),
+    ...renderProblems(status.problems, terminal),
+    "",
+    "To use it:",
+    ...usage(url, firstKey, status).map((line) => (line === "" ? "" : `  ${line}`)),
+    "",
+    ...hints(context, firstKey, isDetached).map((line) => paint("dim", line)),
+  ];
+}
+
+function whatRuns(status: PlatformStatus): Cell[][] {
+  const own = status.processes.map((process): Cell[] => [process.name, describeProcess(process), process.url ?? "-"]);
+  const ownUrls = new Set(status.processes.map(({ url }) => url));
+  const found = status.instances
+    .filter((instance) => !ownUrls.has(instance.base_url))
+    .map((instance): Cell[] => [
+      instance.key,
+      { text: instance.state, style: instance.state === "ready" ? "green" : "yellow" },
+      `${instance.base_url}  ${instance.backend}`,
+    ]);
+  return [...own, ...found];
+}
+
+function describeModels({ models }: PlatformStatus, terminal: Terminal): string[] {
+  if (models.length === 0)
+    return ["No model yet. `nexus models` lists those that can be had; `nexus attach URL` adds a server."];
+  const shown = models
+    .slice(0, 12)
+    .map((model): Cell[] => [
+      { text: model.id, style: "bold" },
+      model.domains.join(", "),
+      model.context_window === null ? "" : `${model.context_window} tokens`,
+      model.instances.join(", "),
+    ]);
+  const more = models.length - shown.length;
+  return [
+    "Models:",
+    ...terminal.table(shown).map((line) => `  ${line}`),
+    ...(more > 0 ? [`  and ${more} more: \`nexus models\``] : []),
+  ];
+}
+
+/** Lines that work when they are pasted, in this order. */
+function usage(url: string, firstKey: string | null, { models }: PlatformStatus): string[] {
+  const exports = [
+    `export OPENAI_BASE_URL=${url}/v1`,
+    `export OPENAI_API_KEY=${firstKey ?? "<your key>"}${firstKey === null ? "" : "   # shown this once"}`,
+  ];
+  const model = preferredChatModel(models);
+  if (model === undefined) return exports;
+  const body = JSON.stringify({ model, messages: [{ role: "user", content: "Say hello." }] });
+  return [
+    ...exports,
+    "",
+    `curl ${url}/v1/chat/completions \\`,
+    `  -H "Authorization: Bearer ${firstKey ?? "$OPENAI_API_KEY"}" \\`,
+    '  -H "Content-Type: application/json" \\',
+    `  -d ${quote(body)}`,
+  ];
+}
+
+/** A model that answers at once, else any that can chat. */
+function preferredChatModel(models: readonly ModelStatus[]): string | undefined {
+  const chat = models.filter((model) => model.domains.includes("chat"));
+  return (chat.find((model) => model.state === "loaded") ?? chat[0])?.id;
+}
+
+/** For a shell: nothing in it means anything to it. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function hints({ workingDirectory }: CliContext, firstKey: string | null, isDetached: boolean): string[] {
+  const nexus = existsSync(join(workingDirectory, "nexus")) ? "./nexus" : "nexus";
+  const keys =
+    firstKey === null ? [`A key was made at an earlier start; \`${nexus} keys create NAME\` makes another.`] : [];
+  return [
+    ...keys,
+    `${nexus} chat · ${nexus} status · ${nexus} logs -f · ${isDetached ? `${nexus} down` : "Ctrl-C"} stops`,
+  ];
+}

@@ -1,0 +1,118 @@
+import type { PlatformStatus, ProcessInfo } from "../../control/status.ts";
+import { CliError } from "../cli-error.ts";
+import type { CliContext } from "../context.ts";
+import { exitCodes } from "../exit-codes.ts";
+import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
+import type { StartedPlatform } from "../roles.ts";
+import { createStageView } from "../stage-view.ts";
+import { describeStarted, type StartedSummary } from "../started-summary.ts";
+import type { Verb } from "../verb.ts";
+import { loadVerbConfig } from "../verb-config.ts";
+
+export interface UpFlags extends DataFlag, ConfigFlag, JsonFlag {
+  readonly host?: string;
+  readonly port?: number;
+  readonly builtin?: boolean;
+  readonly discovery?: boolean;
+  readonly detach?: boolean;
+}
+
+/** `nexus up` */
+export const up: Verb<UpFlags, []> = async ({ context, print }, flags) => {
+  const loaded = await loadVerbConfig(context, flags);
+  const { terminal } = context;
+  terminal.note(...loaded.warnings.map((warning) => `${terminal.paintNote("yellow", "warning:")} ${warning}`));
+  if (flags.detach === true) {
+    const { startDetached } = await import("../start-detached.ts");
+    return startDetached(context, flags, loaded.paths);
+  }
+  const { entry, version, environment } = context;
+  const platform = await context.roles.startPlatform({ loaded, version, entry, environment });
+  const release = context.interrupts.take(stopper(context, platform));
+  try {
+    const status = await waitUntilStarted(context, platform, flags.json === true);
+    if (status !== undefined) {
+      const summary: StartedSummary = { status, first_key: (await platform.makeFirstKey()) ?? null };
+      print({ json: summary, text: describeStarted(summary, context, { isDetached: false }) });
+    }
+    await platform.stopped;
+  } finally {
+    release();
+  }
+  terminal.note("Nexus has stopped.");
+  return undefined;
+};
+
+/** The first interrupt stops in order, the second at once. */
+function stopper({ terminal }: CliContext, platform: StartedPlatform): () => void {
+  let count = 0;
+  return () => {
+    count++;
+    if (count === 1) {
+      terminal.note("", "Stopping; requests in flight may end. Ctrl-C again ends them.");
+      platform.stop().catch(() => {});
+    } else {
+      platform.kill();
+    }
+  };
+}
+
+/** How often the screen is drawn and the state looked at. */
+const frameMs = 120;
+/** A service that is ready is in the registry within this. */
+const registrationMs = 3_000;
+
+/**
+ * Shows the stages until everything has come up or failed; for scripts, only until the gateway takes requests.
+ * Undefined when the platform was stopped before.
+ */
+async function waitUntilStarted(
+  { terminal }: CliContext,
+  platform: StartedPlatform,
+  isScript: boolean,
+): Promise<PlatformStatus | undefined> {
+  const view = createStageView(terminal);
+  let settledAt: number | undefined;
+  let isStopped = false;
+  const stopped = platform.stopped.then(() => {
+    isStopped = true;
+  });
+  try {
+    for (;;) {
+      const status = platform.status();
+      if (isStopped || status.state === "stopping") return undefined;
+      refuseDeadGateway(status.processes);
+      view.update(status);
+      if (status.state === "ready" && isScript) return status;
+      if (status.state === "ready" && status.processes.every(isSettled)) {
+        settledAt ??= performance.now();
+        const waits =
+          status.processes.some(({ name, ready }) => name === "llm" && ready === true) && status.models.length === 0;
+        if (!waits || performance.now() - settledAt > registrationMs) return status;
+      }
+      await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, frameMs))]);
+    }
+  } finally {
+    view.close();
+  }
+}
+
+/** Nothing more will happen to it by itself. */
+function isSettled(process: ProcessInfo): boolean {
+  if (process.state === "failed" || process.state === "backoff" || process.restarts > 0) return true;
+  if (process.state !== "running") return false;
+  return process.ready !== false || process.readiness?.state === "failed";
+}
+
+function refuseDeadGateway(processes: readonly ProcessInfo[]): void {
+  const gateway = processes.find(({ name }) => name === "gateway");
+  if (gateway?.state !== "failed") return;
+  throw new CliError(
+    exitCodes.failed,
+    "gateway_failed",
+    `The gateway does not start: ${gateway.reason ?? "unknown reason"}.`,
+    {
+      hint: "`nexus logs gateway` tells why.",
+    },
+  );
+}

@@ -1,0 +1,127 @@
+import { readFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { closestName } from "../base/close-names.ts";
+import { type ComposedConfig, type ConfigFile, type ConfigOverride, composeConfig } from "./compose.ts";
+import { ConfigError, type ConfigProblem } from "./config-error.ts";
+import { environmentLocations, environmentOverrides, readOverride } from "./environment.ts";
+import { type DataFlags, type DataLocation, locateData, said } from "./locate-data.ts";
+import type { DataPaths } from "./paths.ts";
+import { type Config, configSchema } from "./schema.ts";
+import { parseYamlSource } from "./yaml-source.ts";
+
+/** What the command line may decide. Absent means: not said. */
+export interface ConfigFlags extends DataFlags {
+  readonly config?: string | undefined;
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly builtin?: boolean | undefined;
+  readonly discovery?: boolean | undefined;
+}
+
+export interface LoadConfigInput extends DataLocation {
+  readonly flags: ConfigFlags;
+}
+
+export interface LoadedConfig extends ComposedConfig<Config> {
+  readonly paths: DataPaths;
+  /** The file that was read; undefined when there is none. */
+  readonly file: string | undefined;
+  /** Things that are probably mistakes and stop nothing, such as NEXUS_PROT in the environment. */
+  readonly warnings: readonly string[];
+}
+
+/** A configuration file above this is none. */
+const fileBytesMax = 1024 * 1024;
+
+/**
+ * The configuration: the schema's defaults, below the file (`--config`, else NEXUS_CONFIG, else `nexus.yaml` in the data
+ * directory or in the working directory; none is needed), below the environment, below the flags.
+ * @throws ConfigError with every problem that was found.
+ */
+export async function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> {
+  const paths = locateData(input);
+  const found = await readConfigFile(input, paths);
+  const composed = composeConfig(configSchema, found?.file, [
+    ...overridesFromEnvironment(input.environment),
+    ...overridesFromFlags(input.flags),
+  ]);
+  return { ...composed, paths, file: found?.path, warnings: findMisspelt(input.environment) };
+}
+
+async function readConfigFile(
+  input: LoadConfigInput,
+  paths: DataPaths,
+): Promise<{ path: string; file: ConfigFile } | undefined> {
+  const named = input.flags.config ?? said(input.environment.NEXUS_CONFIG);
+  const candidates =
+    named === undefined
+      ? [join(paths.root, "nexus.yaml"), join(input.workingDirectory, "nexus.yaml")]
+      : [resolve(input.workingDirectory, named)];
+  for (const path of candidates) {
+    const name = shortName(input.workingDirectory, path);
+    const text = await readText(path, name, named !== undefined);
+    if (text !== undefined) return { path, file: { name, source: parseYamlSource(text) } };
+  }
+  return undefined;
+}
+
+async function readText(path: string, name: string, mustExist: boolean): Promise<string | undefined> {
+  const refuse = (message: string) => new ConfigError([{ where: name, path: "", message }]);
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") {
+      if (!mustExist) return undefined;
+      throw refuse("no such file");
+    }
+    throw refuse(`can't be read (${code})`);
+  }
+  if (bytes.length > fileBytesMax) throw refuse("is larger than 1 MiB");
+  return bytes.toString("utf8");
+}
+
+function overridesFromEnvironment(environment: LoadConfigInput["environment"]): ConfigOverride[] {
+  const problems: ConfigProblem[] = [];
+  const overrides: ConfigOverride[] = [];
+  for (const override of environmentOverrides) {
+    const text = said(environment[override.name]);
+    if (text === undefined) continue;
+    const read = readOverride(override, text);
+    if ("problem" in read) problems.push({ where: override.name, path: "", message: read.problem });
+    else overrides.push({ origin: "env", label: override.name, path: override.path, value: read.value });
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return overrides;
+}
+
+function overridesFromFlags(flags: ConfigFlags): ConfigOverride[] {
+  const table: [label: string, path: readonly string[], value: unknown][] = [
+    ["--host", ["listen", "host"], flags.host],
+    ["--port", ["listen", "port"], flags.port],
+    ["--no-builtin", ["builtin", "llm"], flags.builtin],
+    ["--no-discovery", ["discovery", "enabled"], flags.discovery],
+  ];
+  return table
+    .filter(([, , value]) => value !== undefined)
+    .map(([label, path, value]) => ({ origin: "flag", label, path, value }));
+}
+
+function findMisspelt(environment: LoadConfigInput["environment"]): string[] {
+  const known = [...environmentOverrides.map(({ name }) => name), ...Object.keys(environmentLocations)];
+  return Object.keys(environment)
+    .filter((name) => name.startsWith("NEXUS_") && !known.includes(name))
+    .flatMap((name) => {
+      const meant = closestName(
+        name.slice("NEXUS_".length),
+        known.map((other) => other.slice("NEXUS_".length)),
+      );
+      return meant === undefined ? [] : [`${name} is not read; did you mean NEXUS_${meant}?`];
+    });
+}
+
+function shortName(workingDirectory: string, path: string): string {
+  const short = relative(workingDirectory, path);
+  return short.startsWith("..") ? path : short;
+}

@@ -1,0 +1,51 @@
+import { z } from "zod";
+import { modelsConfigSchema } from "../blobs/config.ts";
+import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
+import { logLevels } from "../observability/logger.ts";
+import { servicesConfigSchema } from "../supervisor/config.ts";
+import { isLoopbackHost } from "./loopback.ts";
+
+const logsConfigSchema = z.strictObject({
+  level: z.enum(logLevels).default("info").describe("The least important log lines that are written."),
+});
+
+const builtinConfigSchema = z.strictObject({
+  llm: z.boolean().default(true).describe("Run the model service that comes with Nexus."),
+});
+
+/** Their logs and run files would be one with those of a service of the same name. */
+const ownProcesses: readonly string[] = ["control", "gateway", "llm"];
+
+/** The whole configuration. Each room describes its own part; this file only says where it goes. */
+export const configSchema = z
+  .strictObject({
+    listen: listenConfigSchema.prefault({}),
+    auth: authConfigSchema.prefault({}),
+    gateway: gatewayConfigSchema.prefault({}),
+    aliases: aliasesConfigSchema,
+    builtin: builtinConfigSchema.prefault({}),
+    models: modelsConfigSchema.prefault({}),
+    services: servicesConfigSchema,
+    logs: logsConfigSchema.prefault({}),
+  })
+  .superRefine((config, context) => {
+    config.services.forEach(({ name }, index) => {
+      if (!ownProcesses.includes(name)) return;
+      context.addIssue({
+        code: "custom",
+        path: ["services", index, "name"],
+        message: "is the name of a process of Nexus",
+      });
+    });
+    if (config.auth.mode === "none" && !isLoopbackHost(config.listen.host)) {
+      context.addIssue({
+        code: "custom",
+        path: ["auth", "mode"],
+        message:
+          "`none` lets everybody in, so it is for loopback addresses only: set `auth.mode: keys`, or `listen.host: 127.0.0.1`",
+      });
+    }
+  });
+
+/** The configuration as every room gets its part of it: complete, checked, frozen. */
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,11 @@
+import { enableCompileCache } from "node:module";
+
+// Before anything else is loaded: half of the start of a short verb is reading TypeScript, and Node can keep that.
+enableCompileCache();
+const { runProcess } = await import("./cli/run-process.ts");
+
+await runProcess(import.meta.filename, {
+  startPlatform: async (request) => (await import("./roles/all-in-one.ts")).startPlatform(request),
+  stopOrphans: async (request) => (await import("./roles/stop-orphans.ts")).stopOrphans(request),
+  runGateway: async (request) => (await import("./roles/gateway.ts")).runGateway(request),
+});

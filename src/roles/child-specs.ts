@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../base/write-file-atomic.ts";
+import type { DataPaths } from "../config/paths.ts";
+import type { Config } from "../config/schema.ts";
+import { gatewayProcess } from "../control/describe-platform.ts";
+import { toProcessSpec } from "../supervisor/config.ts";
+import type { ProcessSpec } from "../supervisor/process-spec.ts";
+
+export interface ChildSpecsOptions {
+  readonly config: Config;
+  readonly paths: DataPaths;
+  /** `main.ts`, with which the gateway is started. */
+  readonly entry: string;
+  /** Entry of the built-in model service. */
+  readonly llmEntry: string;
+  readonly version: string;
+}
+
+/** Time that a child gets beyond its own drain before it is killed. */
+const stopReserveMs = 2_000;
+
+/** The processes of a platform, in the order of their start. */
+export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpec[]> {
+  const { config, paths } = options;
+  return [
+    await gatewaySpec(options),
+    ...(config.builtin.llm ? [llmSpec(options)] : []),
+    ...config.services.filter((service) => service.enabled).map((service) => toProcessSpec(service, paths.root)),
+  ];
+}
+
+/**
+ * The gateway reads its part of the configuration from a file that is named by its digest: a changed setting is a
+ * changed command, and so a gateway of an earlier parent is adopted only when it runs with the same settings.
+ */
+async function gatewaySpec({ config, paths, entry, version }: ChildSpecsOptions): Promise<ProcessSpec> {
+  const { listen, auth, gateway, aliases, logs } = config;
+  const file = await writeChildConfig(paths, { listen, auth, gateway, aliases, logs });
+  return {
+    name: gatewayProcess,
+    command: [process.execPath, entry, "gateway", "--data", paths.root, "--config", file],
+    env: {
+      NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
+      NEXUS_SERVICE: "gateway",
+      NEXUS_INSTANCE: "main",
+      NEXUS_RELEASE: version,
+    },
+    cwd: paths.root,
+    health: { path: "/health" },
+    ready: { path: "/readyz" },
+    graceMs: 10_000,
+    stopGraceMs: gateway.timeouts.drainMs + stopReserveMs,
+  };
+}
+
+function llmSpec({ config, paths, llmEntry, version }: ChildSpecsOptions): ProcessSpec {
+  return {
+    name: "llm",
+    command: [process.execPath, llmEntry],
+    env: {
+      NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
+      NEXUS_SERVICE: "llm",
+      NEXUS_INSTANCE: "builtin",
+      NEXUS_HOST: "127.0.0.1",
+      NEXUS_PORT: "0",
+      NEXUS_DATA: paths.root,
+      NEXUS_LOG_LEVEL: config.logs.level,
+      NEXUS_LLM_MODEL: config.models.default,
+      NEXUS_RELEASE: version,
+    },
+    cwd: paths.root,
+    health: { path: "/health" },
+    ready: { path: "/readyz" },
+    // It listens within a second and downloads afterwards; the rest is for a slow disk.
+    graceMs: 60_000,
+    stopGraceMs: 30_000 + stopReserveMs,
+  };
+}
+
+/** Writes the settings and removes those of earlier starts. JSON is YAML, so the loader reads it as any other file. */
+async function writeChildConfig(paths: DataPaths, config: Partial<Config>): Promise<string> {
+  const text = `${JSON.stringify(config, null, 2)}\n`;
+  const name = `gateway-${createHash("sha256").update(text).digest("hex").slice(0, 16)}.json`;
+  const path = join(paths.childConfig, name);
+  await mkdir(paths.childConfig, { recursive: true, mode: 0o700 });
+  await writeFileAtomic(path, text);
+  const others = (await readdir(paths.childConfig)).filter((file) => file.startsWith("gateway-") && file !== name);
+  await Promise.all(others.map((file) => rm(join(paths.childConfig, file), { force: true })));
+  return path;
+}

@@ -1,0 +1,98 @@
+import manifest from "../../package.json" with { type: "json" };
+import { systemClock } from "../base/clock.ts";
+import { writeFileAtomic } from "../base/write-file-atomic.ts";
+import type { Roles } from "../cli/roles.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import { resolveSecret } from "../config/secrets.ts";
+import { openControlLink } from "../gateway/control-link.ts";
+import { createGateway } from "../gateway/create-gateway.ts";
+import { openKeyReader } from "../gateway/key-store.ts";
+import { createLogger } from "../observability/logger.ts";
+import { createMetrics } from "../observability/metrics.ts";
+import { parseControlUrl } from "../registry/control-client.ts";
+import { createControlRegistry } from "../registry/control-registry.ts";
+import { createEmbeddedRegistry } from "../registry/embedded-registry.ts";
+import { mergeViews } from "../registry/merge-views.ts";
+import type { RegistryView } from "../registry/registry.ts";
+import { createStaticFileSource } from "../registry/static-file.ts";
+import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "../service-kit/environment.ts";
+import { ownProcess } from "../service-kit/own-process.ts";
+
+/**
+ * `nexus gateway`: serves until it is interrupted. With NEXUS_CONTROL_URL it follows that platform's registry and keeps
+ * serving from its last view while the platform is away; without, it serves what `registry.staticFile` names.
+ */
+export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) => {
+  const { config, paths } = loaded;
+  const service = readServiceEnvironment(environment);
+  const log = createLogger({ level: config.logs.level, fields: { process: "gateway" } });
+  const fleet = openFleet(loaded, service, log);
+  const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
+  const metrics = createMetrics();
+  const gateway = await createGateway({
+    settings: config.gateway,
+    listen: config.listen,
+    auth: config.auth,
+    aliases: config.aliases,
+    identity: {
+      version: manifest.version,
+      instance: service.instance ?? newInstanceName("gateway"),
+      host: service.hostId,
+      startedAt: new Date(systemClock.now()).toISOString(),
+    },
+    view: fleet.view,
+    viewReady: fleet.ready,
+    keys: openKeyReader({
+      path: paths.keys,
+      clock: systemClock,
+      onProblem: (error) => log.error({ error }, "the key file cannot be read; the last good keys stay in force"),
+    }),
+    resolveSecret: (reference) => resolveSecret(reference, environment),
+    control: control === undefined ? undefined : (request) => control.send(request),
+    metrics,
+    log,
+    clock: systemClock,
+  });
+  if (service.runFile !== undefined) {
+    await writeFileAtomic(service.runFile, `${JSON.stringify({ pid: process.pid, url: gateway.url })}\n`);
+  }
+  log.info({ url: gateway.url, version: manifest.version }, "gateway listens");
+  ownProcess(async () => {
+    await gateway.close();
+    await Promise.all([fleet.close(), control?.close()]);
+    metrics.close();
+    log.info({}, "gateway stopped");
+  }, log);
+};
+
+interface Fleet {
+  readonly view: RegistryView;
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+function openFleet(loaded: LoadedConfig, service: ServiceEnvironment, log: ReturnType<typeof createLogger>): Fleet {
+  const { config, paths } = loaded;
+  const { staticFile } = config.registry;
+  const file =
+    staticFile === undefined ? undefined : createStaticFileSource({ path: staticFile, clock: systemClock, log });
+  if (service.controlUrl === undefined) {
+    const alone = file ?? createEmbeddedRegistry({ clock: systemClock, log });
+    return { view: alone, ready: Promise.resolve(), close: async () => alone.close() };
+  }
+  const registry = createControlRegistry({
+    url: service.controlUrl,
+    ...(service.controlKey === undefined ? {} : { key: service.controlKey }),
+    cachePath: paths.gatewayView,
+    clock: systemClock,
+    log,
+  });
+  return {
+    view: file === undefined ? registry : mergeViews([registry, file]),
+    ready: registry.ready(),
+    async close() {
+      await registry.close();
+      await file?.close();
+    },
+  };
+}
