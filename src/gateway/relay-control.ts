@@ -4,6 +4,7 @@ import { AttemptFailure } from "../resilience/attempt-failure.ts";
 import { type Exchange, headerOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
+import type { UpstreamRequest } from "./upstream.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** Control requests are small: records, attachments, names. */
@@ -21,7 +22,7 @@ export async function relayControl(exchange: Exchange, parts: GatewayParts, path
     hasBody && headerOf(request, "content-length") !== "0" ? await readBody(exchange, controlBodyBytesMax) : null;
   const query = request.url?.indexOf("?") ?? -1;
   const answer = await sendControl(parts.control, {
-    method: request.method ?? "GET",
+    method: (request.method ?? "GET") as UpstreamRequest["method"],
     path: query === -1 ? path : path + (request.url ?? "").slice(query),
     headers: {
       ...(body === null ? {} : { "content-type": "application/json" }),
@@ -36,7 +37,7 @@ export async function relayControl(exchange: Exchange, parts: GatewayParts, path
 
 async function sendControl(
   control: NonNullable<GatewayParts["control"]>,
-  request: Parameters<NonNullable<GatewayParts["control"]>>[0],
+  request: UpstreamRequest,
 ): Promise<UpstreamAnswer> {
   try {
     return await control(request);

@@ -4,7 +4,6 @@ import { describeError, NexusError } from "../base/errors.ts";
 import { AttemptFailure, clientClosed } from "../resilience/attempt-failure.ts";
 
 export interface UpstreamTimeouts {
-  readonly connectMs: number;
   readonly firstTokenMs: number;
   readonly stallMs: number;
 }

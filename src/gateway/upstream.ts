@@ -1,4 +1,4 @@
-import { Pool } from "undici";
+import { type Dispatcher, Pool } from "undici";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
@@ -6,7 +6,7 @@ import type { ProbeResult } from "../resilience/readiness-monitor.ts";
 import { type UpstreamAnswer, UpstreamCall, type UpstreamTimeouts } from "./upstream-call.ts";
 
 export interface UpstreamRequest {
-  readonly method: string;
+  readonly method: Dispatcher.HttpMethod;
   /** Below the instance's base URL. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -15,7 +15,7 @@ export interface UpstreamRequest {
 }
 
 export interface UpstreamsOptions {
-  readonly timeouts: UpstreamTimeouts;
+  readonly timeouts: UpstreamTimeouts & { readonly connectMs: number };
   readonly probeTimeoutMs: number;
   /** Turns `env:NAME` or `file:PATH` into the key that it stands for. */
   readonly resolveSecret: (reference: string) => Promise<string>;
