@@ -92,7 +92,9 @@ export const errorTable = {
   no_instance_available: server(503, "The model is known, but no instance that serves it works right now."),
   not_ready: server(503, "The service is starting or loading; `/readyz` says what it waits for."),
   draining: server(503, "The service is shutting down and takes no new requests."),
+  registry_unavailable: server(503, "The registry does not answer; what was last seen of it keeps serving."),
   model_source_unavailable: server(503, "No source of the model could be reached; the message lists what was tried."),
+  disk_full: server(507, "The disk has no room for a model file; the message says how much is needed.", false),
   first_token_timeout: server(504, "The instance sent nothing within the time to the first token."),
   stall_timeout: server(504, "The instance stopped sending in the middle of its answer."),
 } as const satisfies Record<string, ErrorSpec>;
