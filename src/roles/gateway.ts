@@ -3,7 +3,7 @@ import { systemClock } from "../base/clock.ts";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import type { Roles } from "../cli/roles.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { resolveSecret } from "../config/secrets.ts";
+import { createSecretResolver } from "../config/secrets.ts";
 import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
 import { openKeyReader } from "../gateway/key-store.ts";
@@ -47,7 +47,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
       clock: systemClock,
       onProblem: (error) => log.error({ error }, "the key file cannot be read; the last good keys stay in force"),
     }),
-    resolveSecret: (reference) => resolveSecret(reference, environment),
+    resolveSecret: createSecretResolver(environment),
     control: control === undefined ? undefined : (request) => control.send(request),
     metrics,
     log,
