@@ -34,7 +34,7 @@ export interface Roles {
     readonly paths: DataPaths;
     readonly environment: PlatformRequest["environment"];
   }): Promise<readonly string[]>;
-  /** Serves until it is interrupted. */
+  /** Resolves when it serves; owns the process from then on and ends it after it has drained. */
   runGateway(request: {
     readonly loaded: LoadedConfig;
     readonly environment: PlatformRequest["environment"];

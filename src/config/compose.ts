@@ -112,7 +112,8 @@ function sortProblems(problems: readonly ConfigProblem[]): ConfigProblem[] {
   return problems.toSorted((left, right) => lineNumber(left) - lineNumber(right));
 }
 
-function deepFreeze<T>(value: T): T {
+/** Freezes a value and all that is in it. */
+export function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
   for (const child of Object.values(value)) deepFreeze(child);
   return Object.freeze(value);

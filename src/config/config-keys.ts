@@ -12,6 +12,7 @@ export interface JsonSchema {
   readonly additionalProperties?: JsonSchema | boolean;
   readonly propertyNames?: JsonSchema;
   readonly items?: JsonSchema;
+  readonly prefixItems?: readonly JsonSchema[];
   readonly anyOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
   readonly allOf?: readonly JsonSchema[];
@@ -102,7 +103,10 @@ export function describeType(schema: JsonSchema): string {
   if (branches.length > 0) return [...new Set(branches.map(describeType))].join(" or ");
   if (schema.enum !== undefined) return `one of ${schema.enum.map(String).join(", ")}`;
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.type === "array") return `list of ${plural(describeType(schema.items ?? {}))}`;
+  if (schema.type === "array") {
+    const item = schema.items ?? schema.prefixItems?.[0] ?? {};
+    return `list of ${plural(describeType(item))}`;
+  }
   if (schema.type === "object" && typeof schema.additionalProperties === "object") {
     return `map of names to ${plural(describeType(schema.additionalProperties))}`;
   }

@@ -26,6 +26,18 @@ export const environmentLocations: Readonly<Record<string, string>> = {
   NEXUS_API_KEY: "The key that verbs send to NEXUS_URL, and `nexus chat` to the gateway.",
 };
 
+/** Set by the platform for the services that it starts; here so that they are not taken for slips of the pen. */
+export const serviceVariables: readonly string[] = [
+  "NEXUS_BASE_URL",
+  "NEXUS_CONTROL_KEY",
+  "NEXUS_CONTROL_URL",
+  "NEXUS_HOST_ID",
+  "NEXUS_INSTANCE",
+  "NEXUS_RELEASE",
+  "NEXUS_RUN_FILE",
+  "NEXUS_SERVICE",
+];
+
 /** What one variable says, or why it can't be used. Never repeats the value: it may be a secret put in the wrong place. */
 export function readOverride(override: EnvironmentOverride, text: string): { value: unknown } | { problem: string } {
   if (override.kind === "text") return { value: text };

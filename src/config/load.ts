@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { closestName } from "../base/close-names.ts";
-import { type ComposedConfig, type ConfigFile, type ConfigOverride, composeConfig } from "./compose.ts";
+import { type ComposedConfig, type ConfigFile, type ConfigOverride, composeConfig, deepFreeze } from "./compose.ts";
 import { ConfigError, type ConfigProblem } from "./config-error.ts";
-import { environmentLocations, environmentOverrides, readOverride } from "./environment.ts";
+import { environmentLocations, environmentOverrides, readOverride, serviceVariables } from "./environment.ts";
 import { type DataFlags, type DataLocation, locateData, said } from "./locate-data.ts";
 import type { DataPaths } from "./paths.ts";
 import { type Config, configSchema } from "./schema.ts";
@@ -45,7 +45,27 @@ export async function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> 
     ...overridesFromEnvironment(input.environment),
     ...overridesFromFlags(input.flags),
   ]);
-  return { ...composed, paths, file: found?.path, warnings: findMisspelt(input.environment) };
+  const base = found === undefined ? input.workingDirectory : dirname(found.path);
+  return {
+    ...composed,
+    config: deepFreeze(resolvePaths(composed.config, base)),
+    paths,
+    file: found?.path,
+    warnings: findMisspelt(input.environment),
+  };
+}
+
+/** Paths in the file are meant from where the file is, wherever the command was given. */
+function resolvePaths(config: Config, base: string): Config {
+  const { models, registry, services } = config;
+  return {
+    ...config,
+    models: models.directory === undefined ? models : { ...models, directory: resolve(base, models.directory) },
+    registry: registry.staticFile === undefined ? registry : { staticFile: resolve(base, registry.staticFile) },
+    services: services.map((service) =>
+      service.cwd === undefined ? service : { ...service, cwd: resolve(base, service.cwd) },
+    ),
+  };
 }
 
 async function readConfigFile(
@@ -111,7 +131,7 @@ function overridesFromFlags(flags: ConfigFlags): ConfigOverride[] {
 function findMisspelt(environment: LoadConfigInput["environment"]): string[] {
   const known = [...environmentOverrides.map(({ name }) => name), ...Object.keys(environmentLocations)];
   return Object.keys(environment)
-    .filter((name) => name.startsWith("NEXUS_") && !known.includes(name))
+    .filter((name) => name.startsWith("NEXUS_") && !known.includes(name) && !serviceVariables.includes(name))
     .flatMap((name) => {
       const meant = closestName(
         name.slice("NEXUS_".length),

@@ -52,6 +52,7 @@ const typeWords: Readonly<Record<string, string>> = {
   int: "a whole number",
   boolean: "true or false",
   array: "a list",
+  tuple: "a list",
   object: "a group of keys",
   record: "a map of names",
 };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { attachConfigSchema, discoveryConfigSchema } from "../attach/config.ts";
 import { modelsConfigSchema } from "../blobs/config.ts";
 import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
 import { logLevels } from "../observability/logger.ts";
@@ -7,6 +8,15 @@ import { isLoopbackHost } from "./loopback.ts";
 
 const logsConfigSchema = z.strictObject({
   level: z.enum(logLevels).default("info").describe("The least important log lines that are written."),
+});
+
+const registryConfigSchema = z.strictObject({
+  staticFile: z
+    .string()
+    .min(1)
+    .max(4096)
+    .optional()
+    .describe("A YAML file of instances that need no registration; followed while it changes."),
 });
 
 const builtinConfigSchema = z.strictObject({
@@ -25,6 +35,9 @@ export const configSchema = z
     aliases: aliasesConfigSchema,
     builtin: builtinConfigSchema.prefault({}),
     models: modelsConfigSchema.prefault({}),
+    attach: attachConfigSchema,
+    discovery: discoveryConfigSchema.prefault({}),
+    registry: registryConfigSchema.prefault({}),
     services: servicesConfigSchema,
     logs: logsConfigSchema.prefault({}),
   })

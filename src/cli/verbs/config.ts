@@ -67,9 +67,8 @@ function findKeys(keys: readonly ConfigKey[], wanted: string): readonly ConfigKe
   // `services[0].command` and `services.web.command` mean the key `services[].command` or `services.*.command`.
   const pattern = wanted.replaceAll(/\[\d*\]/g, "[]");
   const matchers: ((key: ConfigKey) => boolean)[] = [
-    (key) => key.path === pattern,
+    (key) => key.path === pattern || key.path.startsWith(`${pattern}.`) || key.path.startsWith(`${pattern}[`),
     (key) => matchesNames(key.path, pattern),
-    (key) => key.path.startsWith(`${pattern}.`) || key.path.startsWith(`${pattern}[`),
     (key) => key.path.toLowerCase().includes(pattern.toLowerCase()),
   ];
   return matchers.map((matches) => keys.filter(matches)).find((found) => found.length > 0) ?? [];

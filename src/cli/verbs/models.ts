@@ -1,4 +1,4 @@
-import { isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { silentLogger } from "../../base/logger.ts";
 import {
   addModel,
@@ -40,7 +40,7 @@ export const listModels: Verb<ModelFlags, []> = async ({ context }, flags) => {
 /** The directory of model files that the configuration means. */
 async function modelsDirectory(context: CliContext, flags: ModelFlags): Promise<string> {
   const { config, paths } = await loadVerbConfig(context, flags);
-  return config.models.directory === undefined ? paths.models : resolve(paths.root, config.models.directory);
+  return config.models.directory ?? paths.models;
 }
 
 /** Null when no platform runs: then nothing is served, and that is no failure. */
