@@ -25,7 +25,8 @@ export type Evidence = z.infer<typeof evidenceSchema>;
 export const instanceStateSchema = z.enum(["starting", "ready", "draining", "failed"]);
 export type InstanceState = z.infer<typeof instanceStateSchema>;
 
-const httpUrlSchema = z.url({ protocol: /^https?$/ }).refine((text) => {
+// `abort`: the refinement parses the URL, so it must not see what is none.
+const httpUrlSchema = z.url({ protocol: /^https?$/, abort: true }).refine((text) => {
   const url = new URL(text);
   return url.username === "" && url.password === "" && url.search === "" && url.hash === "";
 }, "no credentials, query or fragment in it");

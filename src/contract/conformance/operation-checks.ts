@@ -15,10 +15,15 @@ export async function readyModel(target: Target, id: OperationId) {
 const greeting = [{ role: "user", content: "Say hello." }];
 
 /** A chat of a few tokens; `fields` are added to the request. */
-export async function chat(target: Target, model: string, fields: object = {}): Promise<ChatAnswer> {
+export async function chat(
+  target: Target,
+  model: string,
+  fields: object = {},
+  timeoutMs = generateTimeoutMs,
+): Promise<ChatAnswer> {
   const body = { model, messages: greeting, max_tokens: 8, temperature: 0, ...fields };
   const { path } = operationById("chat.completions.create");
-  const answer = await askJson(target, path, { body, method: "POST", timeoutMs: generateTimeoutMs });
+  const answer = await askJson(target, path, { body, method: "POST", timeoutMs });
   return mustMatch(chatAnswerSchema, answer, "the chat's answer");
 }
 
