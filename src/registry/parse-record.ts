@@ -1,3 +1,4 @@
+import { describeError } from "../base/errors.ts";
 import {
   type InstanceRecord,
   instanceKey,
@@ -45,9 +46,9 @@ export function parseRecord(value: unknown, known?: ReadonlyMap<string, Instance
     return typeof record === "string"
       ? { ok: false, key, reason: record.slice(0, reasonLengthMax) }
       : { ok: true, key: instanceKey(record), record };
-  } catch {
+  } catch (error) {
     // Circular, throwing getters, or nested deeper than the stack: nothing that JSON could carry.
-    return { ok: false, key, reason: "not a JSON object" };
+    return { ok: false, key, reason: `cannot be read: ${describeError(error)}`.slice(0, reasonLengthMax) };
   }
 }
 

@@ -7,6 +7,7 @@ import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { ChangeFeed } from "./change-feed.ts";
+import type { ParsedRecord } from "./parse-record.ts";
 import type { RegistrySnapshot, RegistryView, RejectedRecord } from "./registry.ts";
 import { SortedMap } from "./sorted-map.ts";
 import { type EntryDefaults, parseStaticEntry } from "./static-entry.ts";
@@ -34,7 +35,7 @@ const fileBytesMax = 1024 * 1024;
 const settleMs = 50;
 /** For file systems that tell nothing, such as network shares, and for links into other directories. */
 const pollMs = 2_000;
-/** YAML with more nodes behind aliases than this is an attack or a mistake. */
+/** An entry with more nodes behind aliases than this is a mistake. */
 const aliasCountMax = 100;
 
 /**
@@ -192,12 +193,12 @@ function parseFile(text: string, defaults: EntryDefaults, before: ParsedFile["by
   const rejected: RejectedRecord[] = [];
   const bySource = new Map<string, InstanceRecord>();
   for (const { value, line } of listEntries(text)) {
-    const source = JSON.stringify(value) ?? "";
+    const source = JSON.stringify(value);
     const known = before.get(source);
-    const parsed =
+    const parsed: ParsedRecord =
       known === undefined
         ? parseStaticEntry(value, defaults)
-        : { ok: true as const, key: `${known.service}/${known.instance}`, record: known };
+        : { ok: true, key: `${known.service}/${known.instance}`, record: known };
     const key = parsed.key ?? `line ${line}`;
     if (!parsed.ok) {
       rejected.push({ key, reason: `line ${line}: ${parsed.reason}` });
@@ -221,14 +222,15 @@ function listEntries(text: string): { value: unknown; line: number }[] {
     throw new Error(`line ${line}, column ${col}: ${error.message.replaceAll(/\s+/g, " ")}`);
   }
   const list = isMap(document.contents) ? document.contents.get("instances") : document.contents;
-  if (list === null || list === undefined)
+  if (list === null || list === undefined) {
     throw new Error("lists no instances; to say that there are none, write instances: []");
+  }
   if (!isSeq(list)) throw new Error("must be a list of instances, or have one under `instances`");
-  return list.items.map((item) => {
-    const start = isNode(item) ? item.range?.[0] : undefined;
-    const value = isNode(item) ? item.toJS(document, { maxAliasCount: aliasCountMax }) : item;
-    return { value, line: start === undefined ? 1 : lines.linePos(start).line };
-  });
+  // One by one: what they share by an anchor may be used in every one of them.
+  return list.items.filter(isNode).map((item) => ({
+    value: item.toJS(document, { maxAliasCount: aliasCountMax }) ?? null,
+    line: item.range ? lines.linePos(item.range[0]).line : 1,
+  }));
 }
 
 async function readBounded(path: string): Promise<string> {
