@@ -44,5 +44,6 @@ if (modes.has("serve")) {
     renameSync(`${file}.tmp`, file);
   });
 }
-setInterval(() => {}, 60_000);
+// Not for ever: a test that breaks off leaves nothing running for long.
+setTimeout(() => process.exit(0), 60_000);
 print("up");

@@ -8,5 +8,5 @@ const { directories, specs } = JSON.parse(process.argv[2] ?? "{}");
 const driver = createProcessDriver({ directories, environment: process.env, clock: systemClock, log: silentLogger });
 const supervisor = createSupervisor({ specs, driver, clock: systemClock, log: silentLogger });
 supervisor.onChange((statuses) => process.stdout.write(`${JSON.stringify(statuses)}\n`));
-setInterval(() => {}, 60_000);
+setTimeout(() => process.exit(1), 60_000);
 await supervisor.start();
