@@ -179,8 +179,9 @@ function checkOperationIds(definition: ServiceDefinition): void {
   if (stranger !== undefined) throw fail(`${stranger} is no operation of the contract: give it in endpoints`);
   const repeated = own.find((id, index) => known.has(id) || own.indexOf(id) !== index);
   if (repeated !== undefined) throw fail(`${repeated} is taken: an operation id names one endpoint`);
-  const reserved = (definition.endpoints ?? []).find(
-    ({ path }) => path.startsWith("/v1/models/") || kitPaths.includes(path),
-  );
-  if (reserved !== undefined) throw fail(`${reserved.path} belongs to the kit`);
+  const paths = (definition.endpoints ?? []).map(({ path }) => path);
+  const reserved = paths.find((path) => path.startsWith("/v1/models/") || kitPaths.includes(path));
+  if (reserved !== undefined) throw fail(`${reserved} belongs to the kit`);
+  const contractPath = paths.find((path) => operations.some((operation) => operation.path === path));
+  if (contractPath !== undefined) throw fail(`${contractPath} belongs to the contract: give it in handlers`);
 }
