@@ -1,0 +1,60 @@
+import { type Model, modelSchema } from "../contract/metadata.ts";
+import { type OperationId, operations } from "../contract/operations.ts";
+import type { Description, Finding, Findings, ModelInput } from "./dialect.ts";
+
+/** More models of one server are not listed: a record has its limit too, and one server must not fill the fleet's. */
+export const modelsMax = 1_000;
+
+/** What a dialect has found out; the rest has a default. */
+export interface Found extends Pick<Description, "backend" | "readinessPath"> {
+  readonly models: readonly (ModelInput | undefined)[];
+  /** Default: every operation that one of its models is for. */
+  readonly operations?: readonly OperationId[];
+  readonly maxConcurrency?: number | null;
+  /** What it still waits for; ready when there is nothing. */
+  readonly waitsFor?: string;
+  /** Which answer of the server told the features, such as `/api/show`. */
+  readonly source: string;
+}
+
+/** A description of models that follow the contract: what does not is left out, and never hides the others. */
+export function composeDescription(found: Found): Description {
+  const models = validModels(found.models);
+  return {
+    backend: found.backend,
+    models,
+    operations: found.operations ?? operationsFor(models),
+    maxConcurrency: found.maxConcurrency ?? null,
+    readinessPath: found.readinessPath,
+    state: found.waitsFor === undefined ? "ready" : "starting",
+    stateReason: found.waitsFor ?? "",
+    findings: findingsOf(models, found.source),
+  };
+}
+
+function validModels(inputs: Found["models"]): Model[] {
+  const byId = new Map<string, Model>();
+  for (const input of inputs) {
+    if (byId.size === modelsMax) break;
+    const parsed = modelSchema.safeParse(input);
+    if (parsed.success && !byId.has(parsed.data.id)) byId.set(parsed.data.id, parsed.data);
+  }
+  return [...byId.values()];
+}
+
+function operationsFor(models: readonly Model[]): OperationId[] {
+  const domains = new Set(models.flatMap((model) => model.domains));
+  return operations.filter((operation) => operation.domains.some((domain) => domains.has(domain))).map(({ id }) => id);
+}
+
+/** What a server denies needs no finding: the model says `false` then. */
+function findingsOf(models: readonly Model[], source: string): Findings {
+  const findings: Record<string, Findings[string]> = {};
+  for (const { id, features } of models) {
+    const declared = Object.keys(features).filter((feature) => features[feature] === true);
+    if (declared.length === 0) continue;
+    const finding: Finding = { grade: "declared", reason: `said by ${source}` };
+    findings[id] = Object.fromEntries(declared.map((feature) => [feature, finding]));
+  }
+  return findings;
+}

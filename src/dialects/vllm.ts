@@ -1,0 +1,68 @@
+import { type OperationId, operations } from "../contract/operations.ts";
+import { composeDescription } from "./compose-description.ts";
+import type { Dialect, ModelInput } from "./dialect.ts";
+import { guessDomains } from "./guess-domains.ts";
+import type { Probe } from "./probe.ts";
+import { asCount, asList, asText, at } from "./read-json.ts";
+
+const owner = "vllm";
+
+async function entriesOf(probe: Probe): Promise<readonly unknown[]> {
+  const entries = asList(at((await probe.get("/v1/models")).json, "data"));
+  return entries.some((entry) => at(entry, "owned_by") === owner) ? entries : [];
+}
+
+/**
+ * The operations that the server has routes for: those of its model's task, as vLLM leaves out the others. Undefined
+ * when it does not publish its routes (`--disable-fastapi-docs`).
+ */
+async function routedOperations(probe: Probe): Promise<readonly OperationId[] | undefined> {
+  const paths = at((await probe.get("/openapi.json")).json, "paths");
+  return paths === undefined
+    ? undefined
+    : operations.flatMap(({ id, path }) => (at(paths, path) === undefined ? [] : [id]));
+}
+
+/**
+ * vLLM. Source: its documentation (serving/openai_compatible_server and online_serving: which APIs apply to which kind
+ * of model; /health, /version) and `max_model_len` in /v1/models, the window that it was started with. It serves one model, always loaded, and
+ * adapters on it.
+ */
+export const vllmDialect: Dialect = {
+  name: "vllm",
+  recognises: async (probe) => (await entriesOf(probe)).length > 0,
+  async describe(probe) {
+    const entries = await entriesOf(probe);
+    if (entries.length === 0) return undefined;
+    const routed = await routedOperations(probe);
+    const window = entries.map((entry) => asCount(at(entry, "max_model_len"))).find((length) => length !== undefined);
+    return composeDescription({
+      backend: {
+        name: "vLLM",
+        vendor: "vLLM",
+        version: asText(at((await probe.get("/version")).json, "version")) ?? "",
+      },
+      models: entries.map((entry) => toModel(entry, routed, window)),
+      ...(routed === undefined ? {} : { operations: routed }),
+      readinessPath: "/health",
+      source: "/v1/models",
+    });
+  },
+};
+
+function toModel(entry: unknown, routed: readonly OperationId[] | undefined, window: number | undefined): ModelInput {
+  const id = asText(at(entry, "id")) ?? "";
+  const isEmbedding =
+    routed === undefined
+      ? guessDomains(id).includes("embedding")
+      : routed.includes("embeddings.create") && !routed.includes("chat.completions.create");
+  return {
+    id,
+    domains: isEmbedding ? ["embedding"] : ["chat"],
+    // An adapter tells no length of its own: it has its model's.
+    context_window: asCount(at(entry, "max_model_len")) ?? window ?? null,
+    // Tools and images depend on how it was started and on the model: it does not say.
+    features: isEmbedding ? {} : { json_schema: true },
+    state: "loaded",
+  };
+}
