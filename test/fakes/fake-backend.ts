@@ -289,6 +289,10 @@ class RunningFake implements FakeBackend {
     if (body === undefined) {
       return send(response, { status: 400, body: { error: { message: "the body is no JSON object" } } }, {});
     }
+    if (typeof body.messages === "number" || typeof body.input === "number") {
+      const error = { message: "Input should be a valid list", type: "invalid_request_error", param: null, code: null };
+      return send(response, { status: 400, body: { error } }, {});
+    }
     const id = String(body.model ?? "");
     const resolve = this.#surface.resolve ?? ((name, models) => models.find((model) => model.id === name));
     const model = resolve(id, this.#models);
