@@ -45,6 +45,25 @@ export class SortedMap<V> implements ReadonlyMap<string, V> {
     return new SortedMap(keys, values);
   }
 
+  /** What leads from `before` to this: the values that are new or other objects, and the keys that are gone. */
+  changesSince(before: SortedMap<V>): { changed: V[]; removed: string[] } {
+    const changed: V[] = [];
+    const removed: string[] = [];
+    let [left, right] = [0, 0];
+    while (left < before.size || right < this.size) {
+      const [keyBefore, key] = [before.#keys[left], this.#keys[right]];
+      if (key === undefined || (keyBefore !== undefined && keyBefore < key)) {
+        removed.push(keyBefore as string);
+        left++;
+        continue;
+      }
+      const value = this.#values[right++] as V;
+      if (keyBefore !== key || before.#values[left] !== value) changed.push(value);
+      if (keyBefore === key) left++;
+    }
+    return { changed, removed };
+  }
+
   get size(): number {
     return this.#keys.length;
   }

@@ -37,36 +37,10 @@ export function encodeSnapshot(snapshot: RegistrySnapshot): string {
 
 /** What leads from one snapshot to a later one: `{version, since, revision, stale, rejected, policy?, removed, changed}`. */
 export function encodeChange(from: RegistrySnapshot, to: RegistrySnapshot): string {
-  const { changed, removed } = difference(from.instances, to.instances);
+  const { changed, removed } = SortedMap.of(to.instances).changesSince(SortedMap.of(from.instances));
   const policy = from.policy === to.policy ? {} : { policy: to.policy };
   const head = JSON.stringify({ ...headOf(to), since: from.revision, ...policy, removed });
   return `${head.slice(0, -1)},\n"changed":${recordLines(changed)}}`;
-}
-
-/** Both are in the order of their keys, so one pass over both is enough. */
-function difference(
-  from: RegistrySnapshot["instances"],
-  to: RegistrySnapshot["instances"],
-): { changed: InstanceRecord[]; removed: string[] } {
-  const changed: InstanceRecord[] = [];
-  const removed: string[] = [];
-  const [fromKeys, fromRecords] = [[...from.keys()], [...from.values()]];
-  const [toKeys, toRecords] = [[...to.keys()], [...to.values()]];
-  for (let left = 0, right = 0; left < fromKeys.length || right < toKeys.length; ) {
-    const [before, after] = [fromRecords[left], toRecords[right]];
-    const [keyBefore, keyAfter] = [fromKeys[left], toKeys[right]];
-    if (before !== after || keyBefore !== keyAfter) {
-      const isGone = keyBefore !== undefined && (keyAfter === undefined || keyBefore < keyAfter);
-      const isNew = keyAfter !== undefined && (keyBefore === undefined || keyAfter < keyBefore);
-      if (isGone) removed.push(keyBefore);
-      else if (after !== undefined) changed.push(after);
-      if (isGone) right--;
-      if (isNew) left--;
-    }
-    left++;
-    right++;
-  }
-  return { changed, removed };
 }
 
 function headOf(snapshot: RegistrySnapshot) {
