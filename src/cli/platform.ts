@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { isIPv6 } from "node:net";
 import { homedir } from "node:os";
 import { describeError } from "../base/errors.ts";
+import { clientUrl } from "../config/client-url.ts";
 import { locateData, said } from "../config/locate-data.ts";
 import type { DataPaths } from "../config/paths.ts";
 import type { PlatformStatus } from "../control/status.ts";
@@ -111,13 +111,6 @@ async function ownKey(context: CliContext, paths: DataPaths): Promise<string | u
   } catch {
     return undefined;
   }
-}
-
-/** An address that a client on this machine can use: `0.0.0.0` means everywhere, and so here. */
-export function clientUrl(address: { readonly host: string; readonly port: number }): string {
-  const everywhere: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "[::1]" };
-  const host = everywhere[address.host] ?? (isIPv6(address.host) ? `[${address.host}]` : address.host);
-  return `http://${host}:${address.port}`;
 }
 
 async function callControl<T>(target: HttpTarget, call: HttpCall, explain: (error: unknown) => CliError): Promise<T> {

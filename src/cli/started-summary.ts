@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { clientUrl } from "../config/client-url.ts";
 import type { ModelStatus, PlatformStatus } from "../control/status.ts";
 import type { CliContext } from "./context.ts";
-import { clientUrl } from "./platform.ts";
 import type { Cell, Terminal } from "./terminal.ts";
 import { describeProcess, renderProblems } from "./verbs/status.ts";
 

@@ -1,3 +1,4 @@
+import type { AttachmentInfo } from "../attach/attachment.ts";
 import type { Readiness } from "../contract/health.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import type { RegistrySnapshot } from "../registry/registry.ts";
@@ -17,7 +18,7 @@ export interface PlatformFacts {
   readonly processes: readonly ProcessStatus[];
   /** The last answers to `/readyz`, by process. */
   readonly readiness: ReadonlyMap<string, Readiness>;
-  readonly attachments: readonly unknown[];
+  readonly attachments: readonly AttachmentInfo[];
   /** What rooms themselves found wrong. */
   readonly problems: readonly Problem[];
 }
@@ -44,7 +45,12 @@ export function describePlatform(facts: PlatformFacts): PlatformStatus {
     attachments: facts.attachments,
     models: describeModels(snapshot),
     drained: snapshot.policy.drained,
-    problems: [...facts.problems, ...processes.flatMap(problemOf), ...snapshot.rejected.map(rejectedProblem)],
+    problems: [
+      ...facts.problems,
+      ...processes.flatMap(processProblems),
+      ...facts.attachments.flatMap(attachmentProblems),
+      ...snapshot.rejected.map(rejectedProblem),
+    ],
   };
 }
 
@@ -119,7 +125,7 @@ function describeModel(id: string, offers: readonly Offer[]): ModelStatus {
   };
 }
 
-function problemOf(process: ProcessInfo): Problem[] {
+function processProblems(process: ProcessInfo): Problem[] {
   const subject = process.name;
   const seeLog = `\`nexus logs ${subject}\` tells more.`;
   if (process.state === "failed") {
@@ -136,6 +142,17 @@ function problemOf(process: ProcessInfo): Problem[] {
   }
   const failed = Object.entries(process.readiness?.checks ?? {}).filter(([, check]) => check.status === "failed");
   return failed.map(([name, check]) => ({ subject, message: check.reason ?? `${name} failed`, fix: seeLog }));
+}
+
+function attachmentProblems({ name, url, state, state_reason: reason }: AttachmentInfo): Problem[] {
+  if (state !== "failed" && !(state === "connecting" && reason !== "")) return [];
+  return [
+    {
+      subject: name,
+      message: `${url} does not serve: ${reason}`,
+      fix: `Start the server, or forget it with \`nexus detach ${name}\`.`,
+    },
+  ];
 }
 
 function rejectedProblem({ key, reason }: RegistrySnapshot["rejected"][number]): Problem {

@@ -1,3 +1,4 @@
+import type { AttachmentInfo } from "../attach/attachment.ts";
 import type { InstanceState, Model, Policy, Readiness } from "../contract/index.ts";
 
 /** A process that the platform runs on this host. */
@@ -72,7 +73,7 @@ export interface PlatformStatus {
     readonly rejected: readonly { readonly key: string; readonly reason: string }[];
   };
   readonly instances: readonly InstanceStatus[];
-  readonly attachments: readonly unknown[];
+  readonly attachments: readonly AttachmentInfo[];
   readonly models: readonly ModelStatus[];
   readonly drained: Policy["drained"];
   readonly problems: readonly Problem[];

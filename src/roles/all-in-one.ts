@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
+import { attachmentRoutes } from "../control/attachment-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
 import { keyRoutes } from "../control/key-routes.ts";
 import { platformRoutes } from "../control/platform-routes.ts";
@@ -10,6 +11,7 @@ import { startControlServer } from "../control/server.ts";
 import type { PlatformStatus, Problem } from "../control/status.ts";
 import { createKeyStore } from "../gateway/key-store.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
+import { readServiceEnvironment } from "../service-kit/environment.ts";
 import { createSupervisor, type Supervisor } from "../supervisor/create-supervisor.ts";
 import { createProcessDriver } from "../supervisor/process-driver.ts";
 import { signalGroup } from "../supervisor/process-group.ts";
@@ -20,6 +22,8 @@ import { childSpecs } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
 import { ensureOperatorKey, makeFirstKey } from "./first-keys.ts";
 import { checkListenAddress } from "./listen-address.ts";
+import { openServers } from "./open-servers.ts";
+import { trackLife } from "./track-life.ts";
 import { watchReadiness } from "./watch-readiness.ts";
 
 const llmEntry = fileURLToPath(new URL("../../services/llm/src/main.ts", import.meta.url));
@@ -33,47 +37,30 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   await using undo = new AsyncDisposableStack();
   const { config, paths } = request.loaded;
   const clock = systemClock;
-  const lock = acquireSingleInstance(paths.root);
-  undo.defer(() => lock.release());
-  const controlLog = openControlLog(paths.logs, config.logs.level);
-  undo.defer(() => controlLog.close());
-  const { log } = controlLog;
-  if (!isGatewayRunning(paths.run)) await checkListenAddress(config.listen);
-
+  const log = await takePlace(request, undo);
   const registry = createEmbeddedRegistry({ snapshotPath: paths.registry, clock, log });
   undo.defer(() => registry.close());
   const keys = createKeyStore({ path: paths.keys, clock });
   await ensureOperatorKey(keys, paths.operatorKey);
 
-  const supervisor = await createPlatformSupervisor(request, clock, log);
-  const readiness = watchReadiness({ processes: () => supervisor.status(), clock });
-  undo.defer(() => readiness.close());
+  const { hostId } = readServiceEnvironment(request.environment);
+  const supervisor = await openSupervisor(request, hostId, { clock, log });
+  const servers = openServers({ request, hostId, registry, supervisor, clock, log });
   const life = trackLife();
-  const startedAt = clock.now();
-  const status = (): PlatformStatus =>
-    describePlatform({
-      version: request.version,
-      startedAt,
-      now: clock.now(),
-      dataDirectory: paths.root,
-      configFile: request.loaded.file,
-      isStopping: life.isStopping(),
-      snapshot: registry.current(),
-      processes: supervisor.status(),
-      readiness: readiness.current(),
-      attachments: [],
-      problems: registryProblems(registry),
-    });
+  const status = openStatus({ request, registry, supervisor, servers, life, clock }, undo);
   const server = await startControlServer({
     socketPath: paths.controlSocket,
     log,
     routes: [
       (app) => void app.register(registryRoutes, { registry, clock }),
+      attachmentRoutes(servers.attacher),
       keyRoutes(keys),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],
   });
   undo.defer(() => server.close());
+  servers.start();
+  undo.defer(() => servers.stop());
   undo.defer(() => supervisor.stop());
   await supervisor.start();
   log.info({ pid: process.pid, version: request.version, data: paths.root }, "platform started");
@@ -89,20 +76,64 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   };
 }
 
-async function createPlatformSupervisor(request: PlatformRequest, clock: Clock, log: Logger): Promise<Supervisor> {
+/** Makes sure that the data directory and the address are this platform's. Resolves to its log. */
+async function takePlace({ loaded: { config, paths } }: PlatformRequest, undo: AsyncDisposableStack): Promise<Logger> {
+  const lock = acquireSingleInstance(paths.root);
+  undo.defer(() => lock.release());
+  if (!isGatewayRunning(paths.run)) await checkListenAddress(config.listen);
+  const { log, close } = openControlLog(paths.logs, config.logs.level);
+  undo.defer(close);
+  return log;
+}
+
+/** A gateway that survived its parent holds the address rightly: it is adopted or replaced. */
+function isGatewayRunning(runDirectory: string): boolean {
+  return readRunRecords(runDirectory).some((record) => record.name === gatewayProcess && isAlive(record));
+}
+
+async function openSupervisor(
+  request: PlatformRequest,
+  hostId: string,
+  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+): Promise<Supervisor> {
   const { config, paths } = request.loaded;
   const { entry, version, environment } = request;
   return createSupervisor({
-    specs: await childSpecs({ config, paths, entry, llmEntry, version }),
+    specs: await childSpecs({ config, paths, entry, llmEntry, version, hostId }),
     driver: createProcessDriver({ directories: paths, environment, clock, log }),
     clock,
     log,
   });
 }
 
-/** A gateway that survived its parent holds the address rightly: it is adopted or replaced. */
-function isGatewayRunning(runDirectory: string): boolean {
-  return readRunRecords(runDirectory).some((record) => record.name === gatewayProcess && isAlive(record));
+interface StatusParts {
+  readonly request: PlatformRequest;
+  readonly registry: EmbeddedRegistry;
+  readonly supervisor: Supervisor;
+  readonly servers: ReturnType<typeof openServers>;
+  readonly life: ReturnType<typeof trackLife>;
+  readonly clock: Clock;
+}
+
+function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => PlatformStatus {
+  const { request, registry, supervisor, servers, life, clock } = parts;
+  const readiness = watchReadiness({ processes: () => supervisor.status(), clock });
+  undo.defer(() => readiness.close());
+  const startedAt = clock.now();
+  return () =>
+    describePlatform({
+      version: request.version,
+      startedAt,
+      now: clock.now(),
+      dataDirectory: request.loaded.paths.root,
+      configFile: request.loaded.file,
+      isStopping: life.isStopping(),
+      snapshot: registry.current(),
+      processes: supervisor.status(),
+      readiness: readiness.current(),
+      attachments: servers.attacher.list(),
+      problems: registryProblems(registry),
+    });
 }
 
 function registryProblems(registry: EmbeddedRegistry): Problem[] {
@@ -113,25 +144,4 @@ function registryProblems(registry: EmbeddedRegistry): Problem[] {
 
 function killAll(supervisor: Supervisor): void {
   for (const { pid } of supervisor.status()) if (pid !== undefined) signalGroup(pid, "SIGKILL");
-}
-
-/** Stops once, whoever asks first. */
-function trackLife() {
-  const stopped = Promise.withResolvers<void>();
-  let undo: (() => Promise<void>) | undefined;
-  let isStopping = false;
-  return {
-    stopped: stopped.promise,
-    isStopping: () => isStopping,
-    onStop(run: () => Promise<void>) {
-      undo = run;
-    },
-    stop(): Promise<void> {
-      if (!isStopping) {
-        isStopping = true;
-        (undo?.() ?? Promise.resolve()).then(stopped.resolve, stopped.reject);
-      }
-      return stopped.promise;
-    },
-  };
 }

@@ -16,6 +16,8 @@ export interface ChildSpecsOptions {
   /** Entry of the built-in model service. */
   readonly llmEntry: string;
   readonly version: string;
+  /** Name of this machine in records. */
+  readonly hostId: string;
 }
 
 /** Time that a child gets beyond its own drain before it is killed. */
@@ -35,7 +37,7 @@ export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpe
  * The gateway reads its part of the configuration from a file that is named by its digest: a changed setting is a
  * changed command, and so a gateway of an earlier parent is adopted only when it runs with the same settings.
  */
-async function gatewaySpec({ config, paths, entry, version }: ChildSpecsOptions): Promise<ProcessSpec> {
+async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions): Promise<ProcessSpec> {
   const { listen, auth, gateway, aliases, registry, logs } = config;
   const file = await writeChildConfig(paths, { listen, auth, gateway, aliases, registry, logs });
   return {
@@ -45,6 +47,7 @@ async function gatewaySpec({ config, paths, entry, version }: ChildSpecsOptions)
       NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
       NEXUS_SERVICE: "gateway",
       NEXUS_INSTANCE: "main",
+      NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
     },
     cwd: paths.root,
@@ -55,7 +58,7 @@ async function gatewaySpec({ config, paths, entry, version }: ChildSpecsOptions)
   };
 }
 
-function llmSpec({ config, paths, llmEntry, version }: ChildSpecsOptions): ProcessSpec {
+function llmSpec({ config, paths, llmEntry, version, hostId }: ChildSpecsOptions): ProcessSpec {
   return {
     name: "llm",
     command: [process.execPath, llmEntry],
@@ -68,6 +71,7 @@ function llmSpec({ config, paths, llmEntry, version }: ChildSpecsOptions): Proce
       NEXUS_DATA: paths.root,
       NEXUS_LOG_LEVEL: config.logs.level,
       NEXUS_LLM_MODEL: config.models.default,
+      NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
     },
     cwd: paths.root,

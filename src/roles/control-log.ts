@@ -13,8 +13,11 @@ export interface ControlLog {
 export function openControlLog(directory: string, level: LogLevel): ControlLog {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = openSync(join(directory, "control.log"), "a", 0o600);
+  let isOpen = true;
   const destination = {
     write(line: string) {
+      // Its number may belong to another file by now.
+      if (!isOpen) return;
       try {
         writeSync(file, line);
       } catch {
@@ -24,6 +27,9 @@ export function openControlLog(directory: string, level: LogLevel): ControlLog {
   };
   return {
     log: createLogger({ level, destination, fields: { process: "control" } }),
-    close: () => closeSync(file),
+    close() {
+      if (isOpen) closeSync(file);
+      isOpen = false;
+    },
   };
 }

@@ -25,7 +25,7 @@ export function watchReadiness({ processes, clock }: ReadinessWatchOptions): Rea
   let isClosed = false;
 
   const look = async (): Promise<void> => {
-    const waiting = processes().filter((process) => process.url !== undefined && process.isReady !== true);
+    const waiting = processes().filter((process) => process.url !== undefined && process.isReady === false);
     for (const name of last.keys()) if (!waiting.some((process) => process.name === name)) last.delete(name);
     await Promise.all(
       waiting.map(async ({ name, url = "" }) => {

@@ -1,4 +1,5 @@
 import { describeError } from "../../base/errors.ts";
+import { clientUrl } from "../../config/client-url.ts";
 import { ConfigError, describeProblem } from "../../config/config-error.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import type { PlatformStatus } from "../../control/status.ts";
@@ -7,7 +8,7 @@ import { CliError } from "../cli-error.ts";
 import { type Finding, ok, problem, warning } from "../diagnosis.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
-import { clientUrl, findPlatform, locatePaths } from "../platform.ts";
+import { findPlatform, locatePaths } from "../platform.ts";
 import type { Palette } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
 import { loadVerbConfig } from "../verb-config.ts";

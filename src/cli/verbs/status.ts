@@ -1,7 +1,8 @@
+import { clientUrl } from "../../config/client-url.ts";
 import type { InstanceStatus, ModelStatus, PlatformStatus, Problem, ProcessInfo } from "../../control/status.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
-import { clientUrl, findPlatform } from "../platform.ts";
+import { findPlatform } from "../platform.ts";
 import { type Cell, formatDuration, progressBar, type Terminal } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
 
