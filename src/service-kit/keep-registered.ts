@@ -2,11 +2,9 @@ import type { Clock } from "../base/clock.ts";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { InstanceRecordInput } from "../contract/instance-record.ts";
+import { leaseTtlMsDefault } from "../registry/lease-table.ts";
 import type { Lease, Registry } from "../registry/registry.ts";
 import { within } from "./within.ts";
-
-/** A vanished instance is out of the registry within this; renewed every third, so that two lost calls do no harm. */
-export const leaseTtlMsDefault = 10_000;
 
 /** Pauses between tries while the registry is away: doubling, at most half a lease's life, so that it is back soon. */
 const backoff = { firstMs: 250, maxMs: 5_000 } as const;
@@ -18,7 +16,7 @@ export interface KeepRegisteredOptions {
   readonly registry: Pick<Registry, "register" | "renew" | "deregister">;
   /** The record as it should stand now. Called once for each time that it is written. */
   readonly record: () => InstanceRecordInput;
-  /** Default 10 s. */
+  /** Default 10 s: renewed every third, so that two lost calls do no harm. */
   readonly ttlMs?: number;
   readonly clock: Clock;
   readonly log: Logger;
