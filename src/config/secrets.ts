@@ -58,12 +58,13 @@ async function readSecretFile(
   let file: FileHandle | undefined;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const { ino, mtimeNs, size, ...stats } = await file.stat({ bigint: true });
+    const stats = await file.stat({ bigint: true });
     if (!stats.isFile()) throw wrong(`${reference} is no regular file.`);
-    if (size > fileBytesMax) throw wrong(`${reference} is larger than a key can be (${fileBytesMax} bytes).`);
-    const stamp = `${ino} ${mtimeNs} ${size}`;
+    if (stats.size > fileBytesMax) throw wrong(`${reference} is larger than a key can be (${fileBytesMax} bytes).`);
+    const stamp = `${stats.ino} ${stats.mtimeNs} ${stats.size}`;
     if (stamp === remembered?.stamp) return remembered;
-    return { stamp, secret: checked(await file.readFile("utf8"), reference) };
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(fileBytesMax), 0, fileBytesMax, 0);
+    return { stamp, secret: checked(buffer.toString("utf8", 0, bytesRead), reference) };
   } catch (error) {
     if (error instanceof NexusError) throw error;
     const code = (error as NodeJS.ErrnoException).code ?? "";

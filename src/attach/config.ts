@@ -1,0 +1,44 @@
+import { z } from "zod";
+import { secretReferenceSchema } from "../contract/instance-record.ts";
+import { nameSchema } from "../contract/metadata.ts";
+
+export const labelsSchema = z
+  .record(z.string().min(1).max(63), z.string().max(256))
+  .refine((labels) => Object.keys(labels).length <= 64, "at most 64 labels");
+
+/** One entry of `attach`. */
+export const attachEntrySchema = z.strictObject({
+  url: z.string().min(1).max(2048).describe("Where the server listens, such as `http://127.0.0.1:11434`."),
+  name: nameSchema.optional().describe("What it is called here. Default: made of its address."),
+  labels: labelsSchema.default({}).describe("Free words about it, such as `zone: rack1`."),
+  keyFrom: secretReferenceSchema
+    .optional()
+    .describe("Where the key that it asks for lives: `env:NAME` or `file:/absolute/path`. Never the key itself."),
+});
+
+/** `attach`: model servers that belong to the platform as long as they are listed here. */
+export const attachConfigSchema = z
+  .array(attachEntrySchema)
+  .max(256)
+  .default([])
+  .describe("Model servers to attach at start, in addition to those of `nexus attach`.");
+
+/**
+ * Where model servers listen by default, as their documentation has it: Ollama; llama.cpp and LocalAI; vLLM; LM Studio;
+ * KoboldCpp; Jan; text-generation-webui and TabbyAPI.
+ */
+export const usualPorts = [11_434, 8_080, 8_000, 1_234, 5_001, 1_337, 5_000] as const;
+
+/** `discovery`: finds model servers on this machine. */
+export const discoveryConfigSchema = z.strictObject({
+  enabled: z.boolean().default(true).describe("Attach model servers of this machine as they appear."),
+  ports: z
+    .array(z.int().min(1).max(65_535))
+    .max(64)
+    .default([...usualPorts])
+    .describe("Ports of 127.0.0.1 to look at."),
+  intervalSeconds: z.int().min(1).max(3_600).default(15).describe("Between two looks. A closed port costs nothing."),
+});
+
+export type AttachEntry = z.output<typeof attachEntrySchema>;
+export type DiscoveryConfig = z.output<typeof discoveryConfigSchema>;

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import fastify from "fastify";
+import { toErrorBody } from "../../src/base/error-body.ts";
+import { toNexusError } from "../../src/base/errors.ts";
+import { attachmentRoutes } from "../../src/control/attachment-routes.ts";
+import { type AttachHarness, attachHarness } from "../support/attach.ts";
+
+const path = "/v1/nexus/attachments";
+
+interface Answer {
+  readonly status: number;
+  readonly body: Record<string, unknown> & { readonly error?: { readonly code: string; readonly message: string } };
+}
+
+function control(test: TestContext, { attacher }: AttachHarness) {
+  const server = fastify();
+  server.setErrorHandler((thrown, _request, reply) => {
+    const error = toNexusError(thrown);
+    return reply.status(error.status).send(toErrorBody(error));
+  });
+  attachmentRoutes(attacher)(server);
+  test.after(() => server.close());
+  return async (method: "GET" | "POST" | "DELETE", url: string, payload?: object): Promise<Answer> => {
+    const answer = await server.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
+    return { status: answer.statusCode, body: answer.json() };
+  };
+}
+
+describe("the attachment routes", { timeout: 30_000 }, () => {
+  it("attach, list and detach", async (test) => {
+    const harness = attachHarness(test);
+    harness.environment.KEY = "sk-upstream";
+    const server = await harness.backend("openai-compatible", { key: "sk-upstream" });
+    const call = control(test, harness);
+    const attached = await call("POST", path, {
+      url: `${server.url}/v1`,
+      name: "paid",
+      labels: { tier: "2" },
+      key_from: "env:KEY",
+    });
+    assert.equal(attached.status, 201);
+    const { attached_at, ...rest } = attached.body;
+    assert.equal(attached_at, "2026-01-01T00:00:00.000Z");
+    assert.deepEqual(rest, {
+      name: "paid",
+      url: server.url,
+      source: "operator",
+      dialect: "openai-compatible",
+      instance: "openai-compatible/paid",
+      state: "ready",
+      state_reason: "",
+      models: ["some-model", "text-embedding-3-small"],
+      labels: { tier: "2" },
+      key_from: "env:KEY",
+    });
+    assert.deepEqual((await call("GET", path)).body, { attachments: [attached.body] });
+    assert.deepEqual((await call("DELETE", `${path}/paid`)).body, attached.body);
+    assert.deepEqual((await call("GET", path)).body, { attachments: [] });
+  });
+
+  it("answer with the errors of the table", async (test) => {
+    const call = control(test, attachHarness(test));
+    const cases = [
+      [{}, 400, "invalid_request"],
+      [{ url: 7 }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1", extra: 1 }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1", name: "../x" }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1", key_from: "sk-naked" }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1" }, 502, "backend_unreachable"],
+    ] as const;
+    for (const [payload, status, code] of cases) {
+      const answer = await call("POST", path, payload);
+      assert.deepEqual([answer.status, answer.body.error?.code], [status, code], JSON.stringify(payload));
+      assert.doesNotMatch(answer.body.error?.message ?? "", /sk-naked/);
+    }
+    assert.equal((await call("DELETE", `${path}/nobody`)).status, 404);
+  });
+});
