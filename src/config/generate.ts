@@ -2,12 +2,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { type ConfigKey, listConfigKeys, toJsonSchema } from "./config-keys.ts";
 import { environmentLocations, environmentOverrides } from "./environment.ts";
+import { renderErrors } from "./render-errors.ts";
 import { configSchema } from "./schema.ts";
 
 /** What is generated from the schema, by its path in the repository. */
 export const generatedFiles: Readonly<Record<string, () => string>> = {
   "nexus.schema.json": renderSchema,
   "docs/reference/config.md": renderReference,
+  "docs/reference/errors.md": renderErrors,
 };
 
 /** `nexus.schema.json`, for editors: `# yaml-language-server: $schema=nexus.schema.json`. */
