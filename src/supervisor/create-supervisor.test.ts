@@ -55,6 +55,15 @@ test("supervisor: stop is bounded when a process cannot be killed, and says so",
   assert.deepEqual(errors, ["survived SIGKILL and is left behind"]);
 });
 
+test("supervisor: stop waits for nothing where nothing runs", async () => {
+  const { clock, driver, supervisor } = setUp(["a"]);
+  driver.broken.add("a");
+  await supervisor.start();
+  await clock.tick(1_000);
+  await supervisor.stop();
+  assert.equal(clock.pending, 0);
+});
+
 test("supervisor: a crashed process is back at once; the others are not touched", async () => {
   const { clock, driver, supervisor } = setUp(["a", "b"]);
   await supervisor.start();
@@ -147,6 +156,18 @@ test("supervisor: listeners hear of changes after the call, once for many, and n
   supervisor.restart("a");
   await clock.tick(0);
   assert.equal(heard.length, count);
+});
+
+test("supervisor: probes that change nothing are not told", async () => {
+  const { clock, supervisor } = setUp([]);
+  supervisor.set([spec("a", { ready: { path: "/readyz" }, health: { path: "/health" }, graceMs: 60_000 })]);
+  await supervisor.start();
+  await clock.tick(0);
+  let calls = 0;
+  supervisor.onChange(() => calls++);
+  await clock.tick(30_000);
+  assert.equal(calls, 0);
+  assert.equal(supervisor.status()[0]?.isReady, false);
 });
 
 test("supervisor: refuses what it cannot do, and says what could be done", async () => {

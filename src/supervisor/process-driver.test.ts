@@ -129,6 +129,20 @@ test("driver: a pid that belongs to another process by now is neither adopted no
   assert.ok(isAlive(identity));
 });
 
+test("driver: an address is the present process's own, and must be one", options, async (t) => {
+  const { driver, spawn, files } = await setUp(t);
+  const { addressFile } = files("a");
+  writeFileSync(addressFile, JSON.stringify({ pid: 1, url: "http://127.0.0.1:1" }));
+  const handle = await spawn("a", []);
+  assert.equal(await driver.address(handle), undefined);
+  for (const content of ["{", "{}", JSON.stringify({ pid: 1, url: "file:///etc/passwd" })]) {
+    writeFileSync(addressFile, content);
+    assert.equal(await driver.address(handle), undefined);
+  }
+  writeFileSync(addressFile, JSON.stringify({ pid: 1, url: "http://127.0.0.1:1" }));
+  assert.equal(await driver.address(handle), "http://127.0.0.1:1");
+});
+
 test("driver: a full disk costs the log and not the process", options, async (t) => {
   if (!existsSync("/dev/full")) return t.skip("no /dev/full here");
   const { spawn, directories, files } = await setUp(t);
