@@ -2,15 +2,16 @@ import { inspect, stripVTControlCharacters } from "node:util";
 
 /**
  * @typedef {object} TestEvent One line of a file's record.
- * @property {"busy" | "idle" | "pass" | "fail" | "skip" | "note" | "end"} kind `busy` when a test begins while none runs, `idle`
- *   when the last that ran is done, `note` for what a test or Node has to say, `end` when all tests of the file came to an end.
+ * @property {"busy" | "idle" | "pass" | "fail" | "skip" | "note" | "end"} kind `busy` when a test begins while none
+ *   runs, `idle` when the last that ran is done, `note` for what a test or Node has to say, `end` when all tests of the
+ *   file came to an end.
  * @property {string} name With the names of the suites and tests around it, outermost first.
  * @property {string} [reason] Why it was skipped.
  * @property {string} [error] What failed: message, difference, stack, causes.
  */
 
 /** What Node says at the end of every file. */
-const _counter = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
+const counter = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 /**
  * Node's test reporter for `run-file.mjs`: JSON lines.
@@ -42,8 +43,9 @@ function line(event) {
  * @returns {TestEvent | undefined}
  */
 function describe(event, path) {
-  if (event.type === "test:diagnostic" && event.data.level !== "info")
-    return { kind: "note", name: event.data.message };
+  if (event.type === "test:diagnostic") {
+    return counter.test(event.data.message) ? undefined : { kind: "note", name: event.data.message };
+  }
   if (event.type === "test:summary") return { kind: "end", name: "" };
   if (event.type !== "test:pass" && event.type !== "test:fail") return undefined;
   const { data } = event;

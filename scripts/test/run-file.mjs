@@ -17,14 +17,13 @@ import { fileURLToPath } from "node:url";
 /**
  * @typedef {object} Limits
  * @property {number} testMs One test; a test's own `timeout` goes before it.
+ * @property {number} idleMs The time in which no test runs: the file loads, or waits for something that it left open.
  * @property {AbortSignal} signal Ends the file at once.
  */
 
 const reporter = fileURLToPath(new URL("events.mjs", import.meta.url));
 const outputBytesMax = 32 * 1024;
 const pollPeriodMs = 250;
-/** A file that loads, or has ended its tests, for so long waits for something that will not come. */
-const idleMs = 20_000;
 
 /**
  * Runs one test file in a process group of its own. Whatever it leaves running in that group is killed.
@@ -32,7 +31,7 @@ const idleMs = 20_000;
  * @param {Limits} limits
  * @returns {Promise<FileResult>}
  */
-export async function runFile(file, { testMs, signal }) {
+export async function runFile(file, { testMs, idleMs, signal }) {
   const startedAt = performance.now();
   const directory = mkdtempSync(join(tmpdir(), "nexus-test-"));
   const record = join(directory, "events.ndjson");
@@ -50,7 +49,7 @@ export async function runFile(file, { testMs, signal }) {
   const kill = () => killGroup(child.pid);
   signal.addEventListener("abort", kill);
   let isStuck = false;
-  const stopWatching = watchIdle(record, () => {
+  const stopWatching = watchIdle(record, idleMs, () => {
     isStuck = true;
     kill();
   });
@@ -87,10 +86,11 @@ function faultOf(events, { ending, isStuck, isAborted }) {
 /**
  * Calls `onIdle` when no test has run for too long. One that runs is held to its own limit by Node.
  * @param {string} record
+ * @param {number} idleMs
  * @param {() => void} onIdle
  * @returns {() => void} Stops watching.
  */
-function watchIdle(record, onIdle) {
+function watchIdle(record, idleMs, onIdle) {
   let size = 0;
   let changedAt = performance.now();
   const timer = setInterval(() => {
