@@ -15,6 +15,8 @@ export interface Found extends Pick<Description, "backend" | "readinessPath"> {
   readonly waitsFor?: string;
   /** Which answer of the server told the features, such as `/api/show`. */
   readonly source: string;
+  /** Features that every chat model has there, as the server's documentation says and no answer does. */
+  readonly documented?: readonly string[];
 }
 
 /** A description of models that follow the contract: what does not is left out, and never hides the others. */
@@ -28,7 +30,7 @@ export function composeDescription(found: Found): Description {
     readinessPath: found.readinessPath,
     state: found.waitsFor === undefined ? "ready" : "starting",
     stateReason: found.waitsFor ?? "",
-    findings: findingsOf(models, found.source),
+    findings: findingsOf(models, found),
   };
 }
 
@@ -48,13 +50,16 @@ function operationsFor(models: readonly Model[]): OperationId[] {
 }
 
 /** What a server denies needs no finding: the model says `false` then. */
-function findingsOf(models: readonly Model[], source: string): Findings {
+function findingsOf(models: readonly Model[], { source, documented = [], backend }: Found): Findings {
   const findings: Record<string, Findings[string]> = {};
+  const findingOf = (feature: string): Finding => ({
+    grade: "declared",
+    reason: documented.includes(feature) ? `documented for ${backend.name}` : `said by ${source}`,
+  });
   for (const { id, features } of models) {
     const declared = Object.keys(features).filter((feature) => features[feature] === true);
     if (declared.length === 0) continue;
-    const finding: Finding = { grade: "declared", reason: `said by ${source}` };
-    findings[id] = Object.fromEntries(declared.map((feature) => [feature, finding]));
+    findings[id] = Object.fromEntries(declared.map((feature) => [feature, findingOf(feature)]));
   }
   return findings;
 }

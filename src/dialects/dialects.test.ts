@@ -222,6 +222,11 @@ describe("the llama-cpp dialect", () => {
     assert.equal(model?.state, "loaded");
   });
 
+  it("does not say that a model without a template for tools has none", async () => {
+    const { models } = await see(await start("llama-cpp", { models: [{ id: "m", tools: false }] }));
+    assert.equal(models.m?.features.tools, undefined);
+  });
+
   it("makes a name of the path of a model file", async () => {
     const { models } = await see(await start("llama-cpp", { models: [{ id: "../models/Meta-Llama-3.1-8B-Q4.gguf" }] }));
     assert.deepEqual(models["Meta-Llama-3.1-8B-Q4"]?.aliases, ["../models/Meta-Llama-3.1-8B-Q4.gguf"]);
@@ -264,9 +269,10 @@ describe("the llama-cpp dialect", () => {
   });
 
   it("does with the public list of models when the rest needs a key", async () => {
-    const { dialect, models } = await see(await start("llama-cpp", { key: "sk-key" }));
+    const { dialect, models } = await see(await start("llama-cpp", { key: "sk-key", flags: ["open-models"] }));
     assert.equal(dialect?.name, "llama-cpp");
-    assert.equal(models["smollm2-135m-instruct-q8_0"]?.context_window, null);
+    assert.equal(models["smollm2-135m-instruct-q8_0"]?.context_window, 4_096);
+    assert.equal(models["smollm2-135m-instruct-q8_0"]?.features.tools, undefined);
   });
 });
 

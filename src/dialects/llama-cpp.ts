@@ -18,7 +18,7 @@ function isRouter(props: unknown): boolean {
   return at(props, "role") === "router";
 }
 
-/** `/props` of the server itself. Needs the key; `/v1/models` and `/health` do not. */
+/** `/props` of the server itself. Needs the key, as `/v1/models` does since 2026; `/health` does not. */
 async function propsOf(probe: Probe): Promise<unknown> {
   const { status, json } = await probe.get("/props");
   return status === 200 && at(json, "default_generation_settings") !== undefined ? json : undefined;
@@ -63,6 +63,7 @@ export const llamaCppDialect: Dialect = {
       maxConcurrency: asCount(at(props, "total_slots")) ?? null,
       readinessPath: "/health",
       source: "/props",
+      documented: ["json_schema"],
     });
   },
 };
@@ -98,8 +99,9 @@ function toModel(entry: unknown, props: unknown, state: NonNullable<ModelInput["
     id: shortId,
     aliases: [...new Set([id, ...(asTexts(at(entry, "aliases")) ?? [])])].filter((alias) => alias !== shortId),
     domains,
-    // Per slot: what one request may use.
-    context_window: asCount(at(props, "default_generation_settings", "n_ctx")) ?? null,
+    // Per slot: what one request may use. Newer servers say it in their list too, whole or of a loaded model.
+    context_window:
+      asCount(at(props, "default_generation_settings", "n_ctx")) ?? asCount(at(entry, "meta", "n_ctx")) ?? null,
     context_window_max: asCount(at(entry, "meta", "n_ctx_train")) ?? null,
     features: isEmbedding
       ? { embeddings_dim: asCount(at(entry, "meta", "n_embd")) }
@@ -114,11 +116,12 @@ function withoutPath(id: string): string {
   return id.endsWith(".gguf") ? (id.slice(0, -".gguf".length).split(/[/\\]/).at(-1) ?? id) : id;
 }
 
-function toolsOf(props: unknown): boolean | undefined {
+/** Undefined rather than false when the template has none: the server then has a form of its own for tools. */
+function toolsOf(props: unknown): true | undefined {
   const caps = at(props, "chat_template_caps");
-  const told = asFlag(at(caps, "supports_tools")) ?? asFlag(at(caps, "supports_tool_calls"));
+  const isTold = at(caps, "supports_tools") === true || at(caps, "supports_tool_calls") === true;
   // Before there were `chat_template_caps`, a template for tools was listed when the model had one.
-  return told ?? (asText(at(props, "chat_template_tool_use")) === undefined ? undefined : true);
+  return isTold || asText(at(props, "chat_template_tool_use")) !== undefined ? true : undefined;
 }
 
 function visionOf(entry: unknown, props: unknown): boolean | undefined {

@@ -35,10 +35,16 @@ export const lmStudioDialect: Dialect = {
       backend: { name: "LM Studio", vendor: "Element Labs", version: "" },
       models,
       readinessPath: "/lmstudio-greeting",
-      source: "/api/v1/models",
+      source: "its REST API",
+      documented: ["json_schema"],
     });
   },
 };
+
+/** A model that was not trained for tools gets them in a form of LM Studio's own: that is no "no". */
+function trueOrUnknown(value: unknown): true | undefined {
+  return value === true ? true : undefined;
+}
 
 function fromVersion1(entry: unknown): ModelInput {
   const key = asText(at(entry, "key")) ?? "";
@@ -55,7 +61,7 @@ function fromVersion1(entry: unknown): ModelInput {
     features: isEmbedding
       ? {}
       : {
-          tools: asFlag(at(entry, "capabilities", "trained_for_tool_use")),
+          tools: trueOrUnknown(at(entry, "capabilities", "trained_for_tool_use")),
           vision: asFlag(at(entry, "capabilities", "vision")),
           json_schema: true,
         },
@@ -76,7 +82,7 @@ function fromVersion0(entry: unknown): ModelInput {
     features: isEmbedding
       ? {}
       : {
-          tools: asTexts(at(entry, "capabilities"))?.includes("tool_use"),
+          tools: trueOrUnknown(asTexts(at(entry, "capabilities"))?.includes("tool_use")),
           vision: type === "vlm",
           json_schema: true,
         },

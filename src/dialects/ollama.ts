@@ -74,6 +74,7 @@ export function createOllamaDialect(): Dialect {
         models,
         readinessPath: "/api/version",
         source: "/api/show",
+        documented: ["json_schema"],
       });
     },
   };

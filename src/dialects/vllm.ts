@@ -46,6 +46,7 @@ export const vllmDialect: Dialect = {
       ...(routed === undefined ? {} : { operations: routed }),
       readinessPath: "/health",
       source: "/v1/models",
+      documented: ["json_schema"],
     });
   },
 };

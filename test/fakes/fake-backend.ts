@@ -213,9 +213,8 @@ class RunningFake implements FakeBackend {
     const override = this.#options.overrides?.[`${request.method} ${request.path}`];
     if (override !== undefined) return override;
     const { key } = this.#options;
-    if (key !== undefined && !this.#surface.isOpen(request.path) && request.headers.authorization !== `Bearer ${key}`) {
-      return this.#surface.denied();
-    }
+    const isOpen = key === undefined || this.#surface.isOpen(request.path, this.#state().flags);
+    if (!isOpen && request.headers.authorization !== `Bearer ${key}`) return this.#surface.denied();
     if (request.generation) return undefined;
     return this.#surface.answer(request, this.#state()) ?? this.#surface.notFound(request);
   }

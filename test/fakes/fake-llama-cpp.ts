@@ -14,15 +14,24 @@ function meta(model: FakeModel): object {
   return {
     vocab_type: 2,
     n_vocab: 128_256,
+    n_ctx: model.contextLoaded,
     n_ctx_train: model.contextTrained,
     n_embd: model.embeddingDim,
     n_params: 1_235_814_432,
     size: model.sizeBytes,
+    ftype: "Q4_1",
   };
 }
 
 function modelEntry(model: FakeModel, isRouter: boolean): object {
-  const entry = { id: model.id, object: "model", created: 1_764_000_000, owned_by: "llamacpp" };
+  const entry = {
+    id: model.id,
+    aliases: [model.id],
+    tags: [],
+    object: "model",
+    created: 1_764_000_000,
+    owned_by: "llamacpp",
+  };
   if (!isRouter) return { ...entry, architecture: architecture(model), meta: meta(model) };
   const value = model.state === "available" ? "unloaded" : model.state;
   const args = ["llama-server", "--ctx-size", String(model.contextLoaded)];
@@ -49,6 +58,7 @@ function props(model: FakeModel, state: FakeState): FakeAnswer {
       },
       total_slots: state.slots ?? 4,
       model_alias: model.id,
+      model_ftype: "Q4_1",
       model_path: `/home/somebody/models/${model.id}.gguf`,
       modalities: { vision: model.vision, audio: false },
       endpoint_slots: true,
@@ -89,11 +99,15 @@ function routerProps(request: FakeRequest, state: FakeState): FakeAnswer {
   return props(model, state);
 }
 
-function isOpen(path: string): boolean {
-  return ["/", "/health", "/v1/health", "/models", "/v1/models"].includes(path);
+function isOpen(path: string, flags: ReadonlySet<string>): boolean {
+  if (["/", "/health", "/v1/health"].includes(path)) return true;
+  return flags.has("open-models") && ["/models", "/v1/models"].includes(path);
 }
 
-/** llama.cpp's `llama-server`, as its README describes it. Flag `router`: many models, loaded on demand. */
+/**
+ * llama.cpp's `llama-server`, as its README describes it and as a build of October 2026 answered. Flags: `router` for
+ * many models, loaded on demand; `open-models` for a list that needs no key, as before 2026.
+ */
 export const fakeLlamaCpp: FakeSurface = {
   version: "b6940-c5023daf6",
   models: [makeFakeModel({ id: "smollm2-135m-instruct-q8_0.gguf", tools: true, contextTrained: 8_192 })],

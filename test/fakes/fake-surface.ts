@@ -48,7 +48,7 @@ export interface FakeSurface {
   /** Headers of every answer. */
   readonly headers: Readonly<Record<string, string>>;
   /** Paths that need no key although the server has one. */
-  isOpen(path: string): boolean;
+  isOpen(path: string, flags: ReadonlySet<string>): boolean;
   /** Answers what is no OpenAI operation; undefined when the kind has no such route. */
   answer(request: FakeRequest, state: FakeState): FakeAnswer | undefined;
   /** What the kind says to an unknown path. */
