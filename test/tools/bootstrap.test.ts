@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const repository = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Says what it was given, then does what its first argument asks for. */
+const fakeMain = `
+  const [verb] = process.argv.slice(2);
+  if (verb === "fail") process.exitCode = 3;
+  if (verb === "wait") {
+    process.on("SIGTERM", () => process.exit(7));
+    setInterval(() => {}, 1000);
+  }
+  console.log(JSON.stringify({ args: process.argv.slice(2), cwd: process.cwd(), pid: process.pid }));`;
+
+/** Counts its runs, names its process, and does what NPM_DOES says. */
+const fakeNpm = `#!/bin/sh
+echo run >> "$NPM_LOG"
+echo $$ > "$NPM_LOG.pid"
+mkdir -p node_modules
+echo "npm warn EBADENGINE Unsupported engine" >&2
+case $NPM_DOES in
+  wait) while :; do sleep 0.1; done ;;
+  slow) sleep 1 ;;
+  offline)
+    echo "npm error code ECONNREFUSED" >&2
+    echo "npm error request to http://127.0.0.1:9/zod failed, reason: connect ECONNREFUSED 127.0.0.1:9" >&2
+    echo "npm error     at ClientRequest.<anonymous> (/usr/lib/node_modules/npm/x.js:130:14)" >&2
+    exit 1 ;;
+  unknown) echo "npm error something new" >&2; exit 1 ;;
+esac
+`;
+
+describe("the bootstrap", { timeout: 60_000 }, () => {
+  let clone: string;
+  let bin: string;
+  let started: ChildProcess[];
+
+  beforeEach(async () => {
+    clone = await mkdtemp(join(tmpdir(), "nexus-bootstrap-"));
+    bin = join(clone, "bin");
+    started = [];
+    for (const path of ["nexus", "scripts"]) await cp(join(repository, path), join(clone, path), { recursive: true });
+    for (const folder of ["src", "bin"]) await mkdir(join(clone, folder));
+    await writeFile(join(clone, "src", "main.ts"), fakeMain);
+    await writeFile(join(clone, "package-lock.json"), "{}");
+    await writeFile(join(bin, "npm"), fakeNpm);
+    await chmod(join(bin, "npm"), 0o755);
+    await symlink(process.execPath, join(bin, "node"));
+  });
+  afterEach(async () => {
+    for (const child of started) child.kill("SIGKILL");
+    await rm(clone, { recursive: true, force: true });
+  });
+
+  const start = (
+    args: string[],
+    options: { npm?: string; command?: string; cwd?: string; nodeOptions?: string } = {},
+  ) => {
+    const { npm = "succeed", command = join(clone, "nexus"), cwd = clone, nodeOptions = "" } = options;
+    const env = {
+      PATH: `${bin}:/usr/bin:/bin`,
+      NPM_LOG: join(clone, "npm.log"),
+      NPM_DOES: npm,
+      NODE_OPTIONS: nodeOptions,
+    };
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    started.push(child);
+    return child;
+  };
+  const run = async (args: string[], options: Parameters<typeof start>[1] = {}) => {
+    const child = start(args, options);
+    const [stdout, stderr, [code, signal]] = await Promise.all([
+      child.stdout.setEncoding("utf8").toArray(),
+      child.stderr.setEncoding("utf8").toArray(),
+      once(child, "close"),
+    ]);
+    return { stdout: stdout.join(""), stderr: stderr.join(""), code, signal };
+  };
+  const installations = async () => (await readFile(join(clone, "npm.log"), "utf8")).split("\n").length - 1;
+
+  it("installs on the first start only, and leaves stdout to the verb", async () => {
+    const first = await run(["status", "--json"]);
+    assert.deepEqual(JSON.parse(first.stdout).args, ["status", "--json"]);
+    assert.match(first.stderr, /^nexus: installing packages .*\nnexus: packages installed in \d+ s\n$/);
+    const second = await run(["status"]);
+    assert.equal(second.stderr, "");
+    assert.equal(await installations(), 1);
+  });
+
+  it("installs again when the lock file has changed", async () => {
+    await run(["status"]);
+    await writeFile(join(clone, "package-lock.json"), `{"packages":{}}`);
+    await run(["status"]);
+    assert.equal(await installations(), 2);
+  });
+
+  it("runs through symbolic links and keeps the directory it is called from", async () => {
+    const links = await mkdtemp(join(tmpdir(), "nexus-links-"));
+    try {
+      await symlink(join(clone, "nexus"), join(links, "first"));
+      await symlink("first", join(links, "second"));
+      const { stdout } = await run(["status"], { command: join(links, "second"), cwd: links });
+      assert.equal(JSON.parse(stdout).cwd, links);
+    } finally {
+      await rm(links, { recursive: true });
+    }
+  });
+
+  const ways = [
+    { way: "becomes Nexus", nodeOptions: "" },
+    // What Node 20 lacks.
+    { way: "starts Nexus as a child", nodeOptions: "--import=data:text/javascript,delete%20process.execve" },
+  ];
+  for (const { way, nodeOptions } of ways) {
+    it(`${way}: ends as the verb ends, and signals reach it`, async () => {
+      assert.equal((await run(["fail"], { nodeOptions })).code, 3);
+      for (const [signal, end] of [
+        ["SIGTERM", [7, null]],
+        ["SIGHUP", [null, "SIGHUP"]],
+      ] as const) {
+        const waiting = start(["wait"], { nodeOptions });
+        const [said] = await once(waiting.stdout, "data");
+        assert.equal(JSON.parse(said).pid === waiting.pid, way === "becomes Nexus");
+        waiting.kill(signal);
+        assert.deepEqual(await once(waiting, "exit"), end);
+      }
+    });
+  }
+
+  it("shows npm's error without its noise, says what to do, and tries again on the next start", async () => {
+    const { stdout, stderr, code } = await run(["status"], { npm: "offline" });
+    assert.equal(stdout, "");
+    assert.deepEqual(stderr.split("\n").slice(1), [
+      "nexus: the packages could not be installed.",
+      "  npm: request to http://127.0.0.1:9/zod failed, reason: connect ECONNREFUSED 127.0.0.1:9",
+      "The package registry cannot be reached. Check the network (`npm config get registry` and `npm config get proxy` show what npm uses), then run this again.",
+      "",
+    ]);
+    assert.equal(code, 1);
+    assert.match((await run(["status"], { npm: "unknown" })).stderr, / {2}npm: something new\nMend what npm names/);
+    assert.equal((await run(["status"])).code, 0);
+  });
+
+  it("says that npm is missing", async () => {
+    await rm(join(bin, "npm"));
+    await rm(join(bin, "node"));
+    const only = join(clone, "only");
+    await mkdir(only);
+    await symlink(process.execPath, join(only, "node"));
+    const child = spawn(process.execPath, [join(clone, "scripts", "bootstrap.mjs"), "status"], {
+      env: { PATH: only },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    started.push(child);
+    const said = await child.stderr.setEncoding("utf8").toArray();
+    assert.match(said.join(""), /npm is missing\. Install it/);
+  });
+
+  it("installs once when two start at the same time", async () => {
+    const both = await Promise.all([run(["a"], { npm: "slow" }), run(["b"], { npm: "slow" })]);
+    assert.deepEqual(
+      both.map(({ code }) => code),
+      [0, 0],
+    );
+    assert.equal(both.filter(({ stderr }) => stderr.includes("waiting for the installation")).length, 1);
+    assert.equal(await installations(), 1);
+  });
+
+  it("stops npm when it is interrupted", async () => {
+    const child = start(["status"], { npm: "wait" });
+    const pid = await npmPid();
+    child.kill("SIGINT");
+    assert.deepEqual(await once(child, "exit"), [130, null]);
+    assert.throws(() => process.kill(pid, 0));
+    assert.equal((await run(["status"])).code, 0);
+  });
+
+  it("takes over from an installation that was killed, once its npm has ended", async () => {
+    const killed = start(["status"], { npm: "wait" });
+    const pid = await npmPid();
+    killed.kill("SIGKILL");
+    await once(killed, "exit");
+    const next = start(["status"]);
+    const [said] = await once(next.stderr.setEncoding("utf8"), "data");
+    assert.equal(said, `nexus: waiting for the installation that process ${pid} runs\n`);
+    process.kill(pid, "SIGKILL");
+    assert.deepEqual(await once(next, "exit"), [0, null]);
+    assert.equal(await installations(), 2);
+  });
+
+  const npmPid = async () => {
+    const path = join(clone, "npm.log.pid");
+    for (;;) {
+      const text = await readFile(path, "utf8").catch(() => "");
+      if (text.endsWith("\n")) return Number(text);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+});
