@@ -85,7 +85,7 @@ test("draining: out of the registry first, then no new work, open work ends, the
   left.resolve();
   await seen((line) => line.code === "client_closed");
   let refused = await chat(running.url);
-  while (refused.status === 200) refused = await chat(running.url);
+  while (refused.status === 200) refused = await chat(running.url, {}, { signal: t.signal });
   assert.equal(refused.status, 503);
   assert.equal(((await refused.json()) as { error: { code: string } }).error.code, "draining");
   assert.equal((await fetch(`${running.url}/health`)).status, 200);

@@ -60,9 +60,13 @@ test("a second signal ends it at once, with 1", options, async (t) => {
     (response) => response.text().catch(() => "cut"),
     () => "cut",
   );
-  while (!(await (await fetch(`${url}/metrics`)).text()).includes("nexus_service_slots_active 1"));
+  while (
+    !(await (await fetch(`${url}/metrics`, { signal: t.signal })).text()).includes("nexus_service_slots_active 1")
+  );
   child.kill("SIGINT");
-  while (((await (await fetch(`${url}/readyz`)).json()) as { state: string }).state !== "draining");
+  while (
+    ((await (await fetch(`${url}/readyz`, { signal: t.signal })).json()) as { state: string }).state !== "draining"
+  );
   child.kill("SIGTERM");
   assert.deepEqual(await ended, [1, null]);
   assert.equal(await asked, "cut");

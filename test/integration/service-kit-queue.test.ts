@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { eventStream, type Handler, json, type ServiceLimits } from "../../src/service-kit/index.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { goodService } from "../fakes/good-service.ts";
@@ -39,14 +39,10 @@ function gated(slots: number, limits: Partial<ServiceLimits> = {}) {
   };
 }
 
-async function gauge(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
-}
-
-/** Asks until the gauge has the value; each round is a whole request, so nothing spins. */
-async function untilGauge(url: string, name: string, value: number): Promise<void> {
-  while ((await gauge(url, name)) !== value);
+/** Asks until the gauge has the value; each round is a whole request, and the test's end ends it. */
+async function untilGauge(t: TestContext, url: string, name: string, value: number): Promise<void> {
+  const line = new RegExp(`^${name} ${value}$`, "m");
+  while (!line.test(await (await fetch(`${url}/metrics`, { signal: t.signal })).text()));
 }
 
 const options = { timeout: 20_000 };
@@ -57,7 +53,7 @@ test("slots are held to, waiters enter in their order, and the health check need
   const answers = [];
   for (const user of ["a", "b", "c"]) {
     answers.push(chat(url, { user }));
-    await untilGauge(url, "nexus_service_queue_depth", answers.length - 1);
+    await untilGauge(t, url, "nexus_service_queue_depth", answers.length - 1);
   }
   assert.deepEqual(
     entered.map(({ user }) => user),
@@ -80,7 +76,7 @@ test("beyond the queue it is 429 with Retry-After, and a place that becomes free
   const first = chat(url, { user: "a" });
   await enteredBy(1);
   const second = chat(url, { user: "b" });
-  await untilGauge(url, "nexus_service_queue_depth", 1);
+  await untilGauge(t, url, "nexus_service_queue_depth", 1);
   const third = await chat(url, { user: "c" });
   assert.equal(third.status, 429);
   assert.match(third.headers.get("retry-after") ?? "", /^[1-9]\d?$/);
@@ -98,13 +94,13 @@ test("a waiter whose client leaves is dropped at once and never handled", option
   await enteredBy(1);
   const leaving = new AbortController();
   const second = chat(url, { user: "b" }, { signal: leaving.signal }).catch(() => "left");
-  await untilGauge(url, "nexus_service_queue_depth", 1);
+  await untilGauge(t, url, "nexus_service_queue_depth", 1);
   leaving.abort();
   assert.equal(await second, "left");
-  await untilGauge(url, "nexus_service_queue_depth", 0);
+  await untilGauge(t, url, "nexus_service_queue_depth", 0);
   assert.equal((await seen((line) => line.status === 499)).code, "client_closed");
   const third = chat(url, { user: "c" });
-  await untilGauge(url, "nexus_service_queue_depth", 1);
+  await untilGauge(t, url, "nexus_service_queue_depth", 1);
   entered[0]?.finish();
   (await enteredBy(2)).finish();
   await Promise.all([first, third]);
@@ -122,7 +118,7 @@ test("a client that leaves aborts its handler, and the slot is free again", opti
   const { signal } = await enteredBy(1);
   leaving.abort();
   assert.equal(await first, "left");
-  await untilGauge(url, "nexus_service_slots_active", 0);
+  await untilGauge(t, url, "nexus_service_slots_active", 0);
   assert.equal((signal.reason as { code: string }).code, "client_closed");
   const second = chat(url, { user: "b" });
   (await enteredBy(2)).finish();
@@ -152,7 +148,7 @@ test("a client that leaves a stream ends the generator, its finally included", o
   await response.body?.getReader().read();
   leaving.abort();
   assert.ok((await finished.promise) > 0);
-  await untilGauge(url, "nexus_service_slots_active", 0);
+  await untilGauge(t, url, "nexus_service_slots_active", 0);
 });
 
 test(
@@ -185,7 +181,7 @@ test(
       eta_seconds: 12.2,
     });
     loaded.resolve();
-    while ((await fetch(`${url}/readyz`)).status !== 200);
+    while ((await fetch(`${url}/readyz`, { signal: t.signal })).status !== 200);
     assert.equal((await chat(url)).status, 200);
   },
 );

@@ -122,9 +122,9 @@ test("a client that does not read holds the source back, and is given up after a
   raw.socket.pause();
   await raw.send(postText("/v1/chat/completions", JSON.stringify({ model: "fake-chat", messages: [], stream: true })));
   // The stall timer is armed once the buffers of both sockets are full.
-  while (clock.pending === 0 || made < 2) await new Promise((resolve) => setImmediate(resolve));
+  while (!t.signal.aborted && (clock.pending === 0 || made < 2)) await new Promise((resolve) => setImmediate(resolve));
   let before = 0;
-  while (before !== made) {
+  while (before !== made && !t.signal.aborted) {
     before = made;
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
