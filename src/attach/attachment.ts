@@ -163,7 +163,7 @@ export class Attachment {
     if (this.#describedAt === "" || this.#look?.dialect !== look.dialect) {
       this.#describedAt = new Date(this.#parts.clock.now()).toISOString();
     }
-    this.#look = look;
+    this.#look = { dialect: look.dialect, description: withKnownModels(look.description, this.#look?.description) };
     this.#failures = 0;
     this.#failingSince = undefined;
     this.#write(look.description.state, look.description.stateReason);
@@ -228,6 +228,16 @@ export class Attachment {
     const outcome = { isReady: this.#state === "ready", failures: this.#failures };
     return lookPauseMs(outcome, this.#parts.pauses, this.#parts.random());
   }
+}
+
+/**
+ * A server that loads lists nothing yet. What it had before it is about to have again, and whoever asks for it should
+ * hear that it comes, not that nobody knows it.
+ */
+function withKnownModels(now: Description, before: Description | undefined): Description {
+  if (now.state === "ready" || now.models.length > 0 || before === undefined) return now;
+  const { models, operations, findings } = before;
+  return { ...now, models: models.map((model) => ({ ...model, state: "loading" })), operations, findings };
 }
 
 /** Of a server that has not been seen yet by this process. */

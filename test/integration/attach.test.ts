@@ -233,6 +233,12 @@ describe("an attached server", { timeout: 60_000 }, () => {
     server.set({ unready: false });
     await clock.tick(hurriedMs);
     await until(() => record("llama-cpp/box")?.state === "ready");
+    const [model] = record("llama-cpp/box")?.metadata.models ?? [];
+    server.set({ unready: true });
+    await clock.tick(steadyMs);
+    await until(() => record("llama-cpp/box")?.state === "starting");
+    assert.deepEqual(record("llama-cpp/box")?.metadata.models, [{ ...model, state: "loading" }]);
+    assert.ok((record("llama-cpp/box")?.metadata.endpoints.length ?? 0) > 0);
   });
 
   it("gets its rotated key at the next look, and fails with a hint when the key is refused", async (test) => {
