@@ -71,6 +71,7 @@ function llmSpec({ config, paths, llmEntry, version, hostId }: ChildSpecsOptions
       NEXUS_DATA: paths.root,
       NEXUS_LOG_LEVEL: config.logs.level,
       NEXUS_LLM_MODEL: config.models.default,
+      NEXUS_MODELS_DIR: config.models.directory ?? paths.models,
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
     },
