@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { isLoopbackHost } from "../config/loopback.ts";
 import type { ResolveSecret } from "../config/secrets.ts";
 import { nameSchema } from "../contract/metadata.ts";
 import { parseOrThrow } from "../contract/parse.ts";
@@ -171,8 +172,8 @@ class RunningAttacher implements Attacher {
         `'${name}' is attached by the configuration file: take it out of \`attach\` there.`,
       );
     }
-    // What discovery found it would find again in a moment.
-    if (source === "discovery") this.#ignored.add(serverIdentity(baseUrl));
+    // Discovery would find it again in a moment.
+    if (isLoopbackHost(new URL(baseUrl).hostname)) this.#ignored.add(serverIdentity(baseUrl));
     const info = attachment.info();
     this.#attachments.delete(name);
     await attachment.stop();

@@ -22,7 +22,7 @@ export type StoredAttachment = z.output<typeof storedAttachmentSchema>;
 /** What outlives the process. */
 export interface StoredState {
   readonly attachments: readonly StoredAttachment[];
-  /** Identities of discovered servers that the operator detached: they stay away until attached by hand. */
+  /** Identities of servers on this machine that the operator detached: discovery leaves them alone until attached by hand. */
   readonly ignored: readonly string[];
 }
 

@@ -116,6 +116,12 @@ describe("attach", { timeout: 60_000 }, () => {
     const server = await backend("nexus");
     await registry.register(makeRecord({ service: "fake", instance: "own", base_url: server.url }), 10_000);
     assert.match((await refusal(attacher.attach({ url: server.url }))).message, /registered itself, as fake\/own/);
+    // What an attacher left behind when it was killed is no such service.
+    const orphaned = await backend("ollama");
+    const ghost = { service: "ollama", instance: "ghost", dialect: "ollama", base_url: orphaned.url };
+    await registry.register(makeRecord(ghost), 10_000);
+    assert.equal(attacher.isKnown(orphaned.url), false);
+    assert.equal((await attacher.attach({ url: orphaned.url, name: "ghost" })).state, "ready");
   });
 
   it("keeps what fits of a server that lists far too much", async (test) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it, type TestContext } from "node:test";
 import { createDiscovery } from "../../src/attach/discovery.ts";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -42,6 +43,10 @@ describe("discovery", { timeout: 60_000 }, () => {
     await until(() => clock.pending > 0);
     await clock.tick(intervalMs);
     await until(() => registry.current().instances.size === 2);
+    const elsewhere = await harness.backend("vllm");
+    await harness.attacher.attach({ url: elsewhere.url, name: "by-hand" });
+    assert.doesNotMatch(readFileSync(harness.storePath, "utf8"), /ollama|llama-cpp/);
+    await harness.attacher.detach("by-hand");
     await ollama.close();
     for (let seconds = 0; seconds < 90 && names(harness).length === 2; seconds += 1) {
       await clock.tick(1_000);
@@ -78,6 +83,13 @@ describe("discovery", { timeout: 60_000 }, () => {
     assert.deepEqual(names(second), ["by-hand"], "it is still unwanted after a restart");
     assert.equal((await second.attacher.attach({ url: unwanted.url })).source, "operator");
     assert.deepEqual(names(second), ["by-hand", found]);
+    assert.match(readFileSync(harness.storePath, "utf8"), /"ignored": \[\]/);
+    await second.attacher.detach("by-hand");
+    await second.attacher.detach(found);
+    assert.ok(
+      [byHand, unwanted].every(({ url }) => second.attacher.isKnown(url)),
+      "nor is it found again then",
+    );
   });
 
   it("hands a server over to the operator who attaches it", async (test) => {
