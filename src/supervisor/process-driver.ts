@@ -1,9 +1,11 @@
+import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { keepLogsBounded } from "./bounded-log.ts";
 import type { Driver, ProcessExit, ProcessHandle } from "./driver.ts";
 import { inheritedEnvironment } from "./inherited-environment.ts";
+import { findByVariable, killAll } from "./leftovers.ts";
 import { endGroup, launchDetached, signalGroup } from "./process-group.ts";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { ProcessSpec } from "./process-spec.ts";
@@ -20,6 +22,9 @@ import {
 
 /** How often an adopted process is looked at: it is no child, so its end is no event. */
 const adoptedPollMs = 500;
+
+/** Tells a process where to write its address, and marks it and its descendants as that process's. */
+const addressVariable = "NEXUS_RUN_FILE";
 
 export interface ProcessDriverOptions {
   /** For run and address files, and for the output; as in `DataPaths`. Made when missing. */
@@ -63,12 +68,14 @@ export function createProcessDriver(options: ProcessDriverOptions): Driver {
       stopBounding = keepLogsBounded({ directory: directories.logs, clock, log });
       const records = readRunRecords(directories.run);
       for (const { name } of records.filter((record) => !isAlive(record))) removeRunFiles(filesOf(name), log);
-      return records.filter(isAlive).map((record) => hold(record, undefined));
+      const alive = records.filter(isAlive);
+      await endUnrecorded(directories, alive, clock, log);
+      return alive.map((record) => hold(record, undefined));
     },
     async spawn(spec, digest) {
       const files = filesOf(spec.name);
       removeRunFiles(files, log);
-      const env = { ...inherited, ...spec.env, NEXUS_RUN_FILE: files.addressFile };
+      const env = { ...inherited, ...spec.env, [addressVariable]: files.addressFile };
       const { identity, exit } = await launchDetached({ ...spec, env }, files.logFile, log);
       const record = toRecord(spec, identity, { digest, logFile: files.logFile, startedAt: clock.now() });
       keepRecord(files.runFile, record, log);
@@ -100,11 +107,29 @@ export function createProcessDriver(options: ProcessDriverOptions): Driver {
   };
 }
 
+/**
+ * Kills what earlier supervisors started here and no live record speaks of: a process whose parent was killed before it
+ * could write the record, and descendants of one that ended while there was no parent. Both would hold ports and memory.
+ */
+async function endUnrecorded(
+  directories: ProcessDirectories,
+  alive: readonly RunRecord[],
+  clock: Clock,
+  log: Logger,
+): Promise<void> {
+  const recorded = new Set(alive.map(({ name }) => processFiles(directories, name).addressFile));
+  const ours = findByVariable(addressVariable).filter(({ value }) => dirname(value) === directories.run);
+  const unrecorded = ours.filter(({ value }) => !recorded.has(value)).map(({ identity }) => identity);
+  if (unrecorded.length === 0) return;
+  log.warn({ pids: unrecorded.map(({ pid }) => pid) }, "ending processes that an earlier Nexus left without a record");
+  await killAll(unrecorded, clock);
+}
+
 function keepRecord(runFile: string, record: RunRecord, log: Logger): void {
   try {
     writeRunRecord(runFile, record);
   } catch (error) {
-    // It works all the same, and better so than not at all; but a next Nexus would start it a second time.
+    // It works all the same, and better so than not at all; but the next Nexus can only end it.
     log.error({ process: record.name, error: describeError(error) }, "has no run file and cannot be adopted");
   }
 }

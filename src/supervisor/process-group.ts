@@ -62,13 +62,15 @@ async function startFailure(child: ChildProcess, { command, cwd }: Launch): Prom
   return new NexusError("invalid_request", `\`${command[0]}\` cannot be started: ${reason}`, { cause });
 }
 
-/**
- * Signals every process of the group that `leaderPid` leads. One that has gone (ESRCH; EPERM on macOS while zombies of
- * it are left) is no error.
- */
+/** Signals every process of the group that `leaderPid` leads. */
 export function signalGroup(leaderPid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  sendSignal(-leaderPid, signal);
+}
+
+/** As kill(2). One that has gone (ESRCH; EPERM on macOS while zombies of a group are left) is no error. */
+export function sendSignal(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
   try {
-    process.kill(-leaderPid, signal);
+    process.kill(pid, signal);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "ESRCH" && code !== "EPERM") throw error;

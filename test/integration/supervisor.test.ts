@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
@@ -165,6 +165,26 @@ test("processes outlive a killed parent, and the next one adopts, replaces and s
   assert.equal(again.restarts, 1);
   await supervisor.stop();
   assert.ok(pids.every((each) => !isRunning(each)));
+});
+
+test("a next parent ends what an earlier one left without a record", options, async (t) => {
+  if (process.platform !== "linux") return t.skip("needs /proc");
+  const { directories, files, logOf } = temporaryDirectories(t);
+  const specs = [childSpec("unrecorded", ["serve"], serving), childSpec("family", ["family", "serve"], serving)];
+  const before = await startAndKillParent(t, directories, specs);
+  const [unrecorded = 0, leader = 0] = before.map(pidOf);
+  const child = Number(/child (\d+)/.exec(logOf("family"))?.[1]);
+  // As if its parent had been killed just before it wrote this.
+  rmSync(files("unrecorded").runFile);
+  process.kill(leader, "SIGKILL");
+  await eventually(() => !isRunning(leader));
+  assert.deepEqual([unrecorded, child].map(isRunning), [true, true]);
+
+  const supervisor = superviseReal(t, directories, specs);
+  await supervisor.start();
+  assert.deepEqual([unrecorded, child].map(isRunning), [false, false]);
+  const fresh = await statusOf(supervisor, "unrecorded", isReady);
+  assert.equal(fresh.isAdopted, false);
 });
 
 function pick(status: ProcessStatus | undefined) {
