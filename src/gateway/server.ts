@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { toErrorBody } from "../base/error-body.ts";
 import { type ErrorCode, NexusError, toNexusError } from "../base/errors.ts";
+import { newRequestId } from "../base/ids.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -169,9 +170,14 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
         ? [408, "The request did not arrive in time."]
         : [400, "This is not a valid HTTP/1.1 request."];
   const body = JSON.stringify(toErrorBody(new NexusError("invalid_header", message)));
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `x-request-id: ${newRequestId()}`,
+    "content-type: application/json; charset=utf-8",
+    `content-length: ${Buffer.byteLength(body)}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }
 
 /** Which connections have a request under way. Node counts a connection that never sent one as busy. */

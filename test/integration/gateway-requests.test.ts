@@ -218,6 +218,7 @@ describe("gateway: requests", () => {
       const answer = await raw(gateway.url, text);
       assert.match(answer, /^HTTP\/1\.1 4(?:00|31) /);
       assert.match(answer, /"code":"invalid_header"/);
+      assert.match(answer, /x-request-id: req_[0-9a-f]{32}/i);
       assert.equal(backend.requests.filter(({ generation }) => generation).length, before);
     });
   }
