@@ -15,49 +15,8 @@ export function createGatewayMetrics(
   metrics: Metrics,
   routable: () => { ready: number; unready: number },
 ): GatewayMetrics {
-  const requests = metrics.counter({
-    name: "nexus_gateway_requests_total",
-    help: "Requests by operation and status; 499 is a client that left.",
-    labels: ["operation", "status"],
-  });
-  const duration = metrics.histogram({
-    name: "nexus_gateway_request_duration_seconds",
-    help: "From the request's first byte to the answer's last.",
-    labels: ["operation"],
-    buckets: durationBuckets,
-  });
-  const firstByte = metrics.histogram({
-    name: "nexus_gateway_first_byte_seconds",
-    help: "From the request's first byte to the answer's first.",
-    labels: ["operation"],
-    buckets: durationBuckets,
-  });
-  const attempts = metrics.counter({
-    name: "nexus_gateway_attempts_total",
-    help: "Tries of instances by service and outcome.",
-    labels: ["service", "outcome"],
-  });
-  const tokens = metrics.counter({
-    name: "nexus_gateway_tokens_total",
-    help: "Tokens as the services counted them; kind is prompt or completion.",
-    labels: ["model", "kind"],
-  });
-  const inFlight = metrics.gauge({ name: "nexus_gateway_requests_in_flight", help: "Requests under way." });
-  const changes = metrics.counter({
-    name: "nexus_gateway_instance_changes_total",
-    help: "Instances that became ready or unready.",
-    labels: ["instance", "state"],
-  });
-  metrics.gauge({
-    name: "nexus_gateway_instances",
-    help: "Instances in the registry, by what the probes say.",
-    labels: ["state"],
-    collect: (gauge) => {
-      const { ready, unready } = routable();
-      gauge.set({ state: "ready" }, ready);
-      gauge.set({ state: "unready" }, unready);
-    },
-  });
+  const { requests, duration, firstByte, inFlight, tokens } = requestMetrics(metrics);
+  const { attempts, changes } = fleetMetrics(metrics, routable);
   return {
     attempt: (service, outcome) => attempts.inc({ service, outcome }),
     opened: () => inFlight.inc(),
@@ -72,5 +31,58 @@ export function createGatewayMetrics(
     },
     instanceChanged: (instance, unready) =>
       changes.inc({ instance, state: unready === undefined ? "ready" : "unready" }),
+  };
+}
+
+function requestMetrics(metrics: Metrics) {
+  return {
+    requests: metrics.counter({
+      name: "nexus_gateway_requests_total",
+      help: "Requests by operation and status; 499 is a client that left.",
+      labels: ["operation", "status"],
+    }),
+    duration: metrics.histogram({
+      name: "nexus_gateway_request_duration_seconds",
+      help: "From the request's first byte to the answer's last.",
+      labels: ["operation"],
+      buckets: durationBuckets,
+    }),
+    firstByte: metrics.histogram({
+      name: "nexus_gateway_first_byte_seconds",
+      help: "From the request's first byte to the answer's first.",
+      labels: ["operation"],
+      buckets: durationBuckets,
+    }),
+    inFlight: metrics.gauge({ name: "nexus_gateway_requests_in_flight", help: "Requests under way." }),
+    tokens: metrics.counter({
+      name: "nexus_gateway_tokens_total",
+      help: "Tokens as the services counted them; kind is prompt or completion.",
+      labels: ["model", "kind"],
+    }),
+  };
+}
+
+function fleetMetrics(metrics: Metrics, routable: () => { ready: number; unready: number }) {
+  metrics.gauge({
+    name: "nexus_gateway_instances",
+    help: "Instances in the registry, by what the probes say.",
+    labels: ["state"],
+    collect: (gauge) => {
+      const { ready, unready } = routable();
+      gauge.set({ state: "ready" }, ready);
+      gauge.set({ state: "unready" }, unready);
+    },
+  });
+  return {
+    attempts: metrics.counter({
+      name: "nexus_gateway_attempts_total",
+      help: "Tries of instances by service and outcome.",
+      labels: ["service", "outcome"],
+    }),
+    changes: metrics.counter({
+      name: "nexus_gateway_instance_changes_total",
+      help: "Instances that became ready or unready.",
+      labels: ["instance", "state"],
+    }),
   };
 }
