@@ -1,5 +1,5 @@
 export type { Blob } from "./blob-store.ts";
-export { findBlob } from "./blob-store.ts";
+export { blobsDirectory, findBlob } from "./blob-store.ts";
 export { builtinModels, defaultModelId } from "./builtin-models.ts";
 export {
   addModel,
