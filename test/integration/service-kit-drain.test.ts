@@ -115,6 +115,24 @@ test("at the deadline open streams end with an error event, without [DONE]", opt
   await closed;
 });
 
+test("a generator that just ends when it is told to has not ended its answer", options, async (t) => {
+  const clock = new FakeClock();
+  const quiet: Handler = ({ signal }) =>
+    eventStream(
+      (async function* () {
+        yield { part: 1 };
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      })(),
+    );
+  const service = goodService({ handlers: { "chat.completions.create": quiet }, limits: { drainMs: 4_000 } });
+  const running = await runInTest(t, service, { clock });
+  const open = await chat(running.url, { stream: true });
+  const closed = running.close();
+  await clock.tick(4_000);
+  assert.match(await open.text(), /^data: \{"part":1\}\n\nevent: error\ndata: [^\n]*"draining"[^\n]*\n\n$/);
+  await closed;
+});
+
 test("a handler that obeys nothing is given up a second after the deadline", options, async (t) => {
   const clock = new FakeClock();
   const entered = Promise.withResolvers<void>();

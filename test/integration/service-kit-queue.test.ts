@@ -213,3 +213,23 @@ test("Retry-After follows how long requests hold their slot", options, async (t)
   held.finish();
   await second;
 });
+
+test("a flood of giant bodies is refused before it fills the memory, and its end is felt", options, async (t) => {
+  const { service, enteredBy } = gated(1, { bodyBytesMax: 64 * 1024 });
+  const { url } = await runInTest(t, service);
+  const giant = { padding: "x".repeat(60 * 1024) };
+  const held = [chat(url, { user: "0", ...giant })];
+  await enteredBy(1);
+  for (let waiting = 1; waiting <= 3; waiting++) {
+    held.push(chat(url, { user: String(waiting), ...giant }));
+    await untilGauge(t, url, "nexus_service_queue_depth", waiting);
+  }
+  const refused = await chat(url, giant);
+  assert.equal(refused.status, 429);
+  assert.match(await refused.text(), /Too many large requests/);
+  for (let turn = 1; turn <= 4; turn++) (await enteredBy(turn)).finish();
+  for (const answer of held) assert.equal((await answer).status, 200);
+  const next = chat(url, giant);
+  (await enteredBy(5)).finish();
+  assert.equal((await next).status, 200);
+});
