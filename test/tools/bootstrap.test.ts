@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, copyFile, cp, link, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -85,6 +85,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
   };
   const installations = async () => (await readFile(join(clone, "npm.log"), "utf8")).split("\n").length - 1;
 
+  // proves: start.installs-once
   it("installs on the first start only, and leaves stdout to the verb", async () => {
     const first = await run(["status", "--json"]);
     assert.deepEqual(JSON.parse(first.stdout).args, ["status", "--json"]);
@@ -101,6 +102,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     assert.equal(await installations(), 2);
   });
 
+  // proves: start.any-directory
   it("runs through symbolic links and keeps the directory it is called from", async () => {
     const links = await mkdtemp(join(tmpdir(), "nexus-links-"));
     try {
@@ -119,6 +121,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     { way: "starts Nexus as a child", nodeOptions: "--import=data:text/javascript,delete%20process.execve" },
   ];
   for (const { way, nodeOptions } of ways) {
+    // proves: start.same-end
     it(`${way}: ends as the verb ends, and signals reach it`, async () => {
       assert.equal((await run(["fail"], { nodeOptions })).code, 3);
       for (const [signal, end] of [
@@ -134,6 +137,26 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     });
   }
 
+  // proves: start.node
+  it("runs on the system's Node when it is new enough, else on the pinned one", async () => {
+    const pinned = join(clone, "node_modules", "pinned", "node");
+    await mkdir(join(clone, "node_modules", ".bin"), { recursive: true });
+    await mkdir(join(clone, "node_modules", "pinned"));
+    await link(process.execPath, pinned).catch(() => copyFile(process.execPath, pinned));
+    await symlink(pinned, join(clone, "node_modules", ".bin", "node"));
+    const system = join(bin, "node");
+    for (const [version, stdout] of [
+      ["v23.9.0", /"args":\["status"\]/],
+      ["v26.1.0", /^system runs .*main\.ts status\n$/],
+    ] as const) {
+      await rm(system, { force: true });
+      await writeFile(system, `#!/bin/sh\n[ "$1" = --version ] && echo ${version} || echo system runs "$@"\n`);
+      await chmod(system, 0o755);
+      assert.match((await run(["status"])).stdout, stdout);
+    }
+  });
+
+  // proves: start.says-why
   it("shows npm's error without its noise, says what to do, and tries again on the next start", async () => {
     const { stdout, stderr, code } = await run(["status"], { npm: "offline" });
     assert.equal(stdout, "");
@@ -163,6 +186,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     assert.match(said.join(""), /npm is missing\. Install it/);
   });
 
+  // proves: start.two-at-once
   it("installs once when two start at the same time", async () => {
     const both = await Promise.all([run(["a"], { npm: "slow" }), run(["b"], { npm: "slow" })]);
     assert.deepEqual(
@@ -173,6 +197,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     assert.equal(await installations(), 1);
   });
 
+  // proves: start.interrupted
   it("stops npm when it is interrupted", async () => {
     const child = start(["status"], { npm: "wait" });
     const pid = await npmPid();

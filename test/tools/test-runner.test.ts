@@ -67,6 +67,7 @@ test("passing files: notes are shown, suites are not counted, exit code 0", asyn
   assert.equal(status, 0);
 });
 
+// proves: test.closing-line
 test("a failure is shown with its file, name, line, difference and output", async () => {
   const { stdout, status, lastLine } = await runOn(["failing", "passing"]);
   assert.equal(lastLine, "3 passed, 1 failed, 0 skipped");
@@ -84,6 +85,7 @@ test("skipped tests are counted and listed with their reasons", async () => {
   assert.equal(status, 0);
 });
 
+// proves: test.no-silent-skip
 test("with CI=true a test that lacks a part of the machine has failed", async () => {
   const { stdout, status, lastLine } = await runOn(["skipping"], "true");
   assert.equal(lastLine, "1 passed, 1 failed, 1 skipped");

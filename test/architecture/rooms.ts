@@ -1,0 +1,40 @@
+/** What a room may know. */
+export interface Room {
+  /** Rooms that it may import. */
+  readonly imports: readonly string[];
+  /** Rooms of which it may know types: they are gone at runtime. */
+  readonly types?: readonly string[];
+  /** The only packages that it may import; any declared one when left out. */
+  readonly packages?: readonly string[];
+  /** Decides and never acts: no I/O, no clock, no chance. The same question gets the same answer. */
+  readonly isPure?: true;
+}
+
+/** The rooms under `src/`, from the ground up. A room knows only rooms that it is built on. */
+export const rooms: Readonly<Record<string, Room>> = {
+  base: { imports: [], packages: [] },
+  contract: { imports: ["base"], packages: ["zod"] },
+  openai: { imports: ["base"], isPure: true },
+  observability: { imports: ["base"] },
+  supervisor: { imports: ["base"] },
+  registry: { imports: ["base", "contract"] },
+  routing: { imports: ["base", "contract"], types: ["registry"], isPure: true },
+  resilience: { imports: ["base", "contract"], types: ["registry"] },
+  blobs: { imports: ["base", "contract"] },
+  dialects: { imports: ["base", "contract"] },
+  "service-kit": { imports: ["base", "contract", "observability", "registry"] },
+  gateway: {
+    imports: ["base", "contract", "openai", "observability", "resilience", "routing"],
+    types: ["registry"],
+  },
+  // Its schema is put together from the rooms' own `config.ts`.
+  config: { imports: ["base", "contract", "*/config.ts", "observability"] },
+  attach: { imports: ["base", "contract", "config", "dialects", "registry", "service-kit"] },
+  control: { imports: ["base", "contract", "attach", "registry", "routing"], types: ["gateway", "supervisor"] },
+  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway"] },
+  // The only wiring.
+  roles: { imports: ["*"] },
+};
+
+/** Rooms that must be able to change, and to fail, without each other. */
+export const strangers = ["gateway", "supervisor", "agents"];

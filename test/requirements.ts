@@ -1,0 +1,127 @@
+/** What Nexus promises, one sentence each. A test cites what it proves in a comment: `// proves: start.installs-once`. */
+export const requirements = {
+  // A fresh clone.
+  "start.one-command": "`npm start` is all that a fresh clone with Node 20 or newer and npm needs to serve.",
+  "start.installs-once": "Packages are installed on the first start, and again only when the lock file has changed.",
+  "start.interrupted": "An installation that was interrupted or killed is repeated by the next start.",
+  "start.two-at-once": "Two starts at the same time install once.",
+  "start.says-why": "An installation that fails shows npm's own error and what to do, and nothing of its noise.",
+  "start.node": "The system's Node is used when it is 24 or newer, else the one that is pinned among the packages.",
+  "start.any-directory":
+    "`./nexus` runs from any directory and through symbolic links, and keeps the directory it is called from.",
+  "start.same-end": "A verb's exit code, its end by a signal, and the signals sent to it pass through the start.",
+  "test.closing-line":
+    "`npm test` ends with `N passed, N failed, N skipped` and fails when a test failed, or nothing ran.",
+  "test.no-silent-skip": "A skipped test is listed with its reason; where every part must be there it has failed.",
+
+  // The house.
+  "house.borders": "Rooms import only what they are built on; no cycles, no effects at import, bounded sizes.",
+  "house.errors-page": "The reference page of errors and the table in the code say the same.",
+  "house.example-config": "The example configuration is valid, and its schema is the one in the code.",
+
+  // The contract.
+  "contract.health": "`/health` answers in under 100 ms while the process lives, whatever else is wrong.",
+  "contract.readyz":
+    "`/readyz` answers 200 or 503 with the checks, and with progress and time left while something loads.",
+  "contract.metadata": "`/v1/metadata` and `/v1/descriptor` describe a service as the schemas say.",
+  "contract.metrics": "`/metrics` answers in Prometheus' format with labels of a closed set.",
+  "contract.request-id": "A request id and a trace are taken from the client or made, sent on, answered and logged.",
+  "contract.error-shape":
+    "Errors are answered in OpenAI's shape with a code of the table, and name no backend, key or path.",
+  "contract.drain": "On SIGTERM a service leaves the registry, ends what is under way, refuses what is new, and exits.",
+  "contract.registers":
+    "A service registers under a lease, renews it, and registers again after a lost lease or registry.",
+  "contract.check": "`nexus check URL` prints a line with a reason for each check and exits with 1 when one failed.",
+  "contract.check-finds": "The checks find a service that breaks each of them.",
+  "contract.gateway-conforms": "The gateway passes the checks that services pass.",
+  "contract.json-schemas": "The published JSON Schemas are those of the code.",
+
+  // The registry.
+  "registry.lease": "A record lives as long as its lease is renewed, and can be taken away at once.",
+  "registry.watch": "Everyone who watches sees every change as one consistent snapshot, without asking again.",
+  "registry.drain": "A drained host, service or instance stays drained after a restart, and no new request goes to it.",
+  "registry.snapshot":
+    "After a restart, or a crash at any moment, the embedded registry comes back with what it promised.",
+  "registry.bad-record": "A record that breaks the contract is listed with its reason and hides no other.",
+  "registry.static-file":
+    "A static file is read again when it changes; a broken one leaves the last good state in force.",
+  "registry.one-contract": "Every implementation passes the same suite.",
+  "registry.outage": "The gateway serves from its last view while the registry is away, also after its own restart.",
+
+  // The gateway.
+  "gateway.chat": "`POST /v1/chat/completions` answers whole and as a stream.",
+  "gateway.completions": "`POST /v1/completions` answers whole and as a stream.",
+  "gateway.embeddings": "`POST /v1/embeddings` answers.",
+  "gateway.models": "`GET /v1/models` and `/v1/models/{id}` list what can be asked for, with its context length.",
+  "gateway.pass-through": "Fields that the gateway does not know reach the backend unchanged, byte for byte.",
+  "gateway.aliases": "An alias reaches the model it stands for.",
+  "gateway.own-pages":
+    "The gateway answers `/health`, `/readyz`, `/metrics`, `/v1/metadata`, `/v1/descriptor` and `/openapi.json`.",
+  "gateway.keys": "A request needs a key that exists; keys are stored as hashes; the first is shown once.",
+  "gateway.keyless": "Without keys the gateway serves on loopback only, and only when the configuration says so.",
+  "gateway.guarded-address": "On an address other than loopback it refuses to start with a default or short key.",
+  "gateway.bad-request":
+    "A body that is no JSON, too large or without a model is refused with its reason and reaches no backend.",
+  "gateway.ambiguous-request":
+    "What two HTTP or JSON parsers could read differently is refused and reaches no backend.",
+  "gateway.unknown-model": "An unknown model is 404 `model_not_found` with close names.",
+  "gateway.spreads": "Several instances of a model share the requests by what they have under way.",
+  "gateway.dead-instance":
+    "An instance that is killed is left at once, costs no request before its first byte, and comes back by itself.",
+  "gateway.slow-instance": "An instance that is slow or stalls ends in a clear error within its deadline.",
+  "gateway.cut-stream": "A stream that breaks ends with an error event and without `[DONE]`.",
+  "gateway.retry": "A request is sent again before the first byte only, on another instance, within a budget.",
+  "gateway.none-left": "Without a working instance the answer is 503 with `Retry-After` within 100 ms.",
+  "gateway.framing": "Events reach the client whole, however the backend's bytes are cut.",
+  "gateway.many-streams": "64 streams at once arrive complete, each its own.",
+  "gateway.large-prompt": "A prompt of 1 MB is served.",
+  "gateway.client-gone": "When the client leaves, the backend's work is cancelled within 1 s, on every endpoint.",
+
+  // Servers that are there already.
+  "attach.recognises":
+    "Ollama, llama.cpp, vLLM, LM Studio, LocalAI and other OpenAI-compatible servers are recognised and described.",
+  "attach.never-loads": "Looking at a server never loads a model and never generates.",
+  "attach.lease": "An attached server is kept registered while it answers, is dropped when it is gone, and comes back.",
+  "attach.discovery": "Servers on this machine's usual ports are found by themselves.",
+  "attach.secret-reference": "A server's own key is given as a reference, is stored as one, and appears in no output.",
+
+  // The built-in model service.
+  "llm.chat": "It chats, whole and as a stream, with a real model.",
+  "llm.completions": "It continues a text, whole and as a stream.",
+  "llm.embeddings": "It makes embeddings with a model that can.",
+  "llm.json-schema": "An answer that was asked for with a JSON schema follows it.",
+  "llm.tools": "It calls tools where the model's template has them, and says so where it has not.",
+  "llm.queue": "No more than `max_concurrency` generate at once; the queue is bounded, and full it answers 429.",
+  "llm.cancel": "Generation stops within one token of the client's leaving.",
+  "llm.usage": "`usage` counts the tokens that were read and made.",
+  "llm.context": "What does not fit is 400 `context_length_exceeded`, never cut silently.",
+  "llm.threads": "It never uses more threads than there are cores.",
+  "models.sources": "A model comes from the first source that answers, and what was tried is listed.",
+  "models.verified": "A file is used only when its SHA-256 is the pinned one.",
+  "models.resume": "An interrupted download goes on where it stopped.",
+  "models.wheel": "A model can come from the Python package index with the machine's own pip.",
+  "models.own-file": "A local file or folder can be added as a model.",
+  "models.none": "With no source in reach everything else starts and says what is missing.",
+
+  // The command line.
+  "cli.up-and-down": "`up` starts the platform and shows what runs where and how to use it; `down` stops all of it.",
+  "cli.pasted-curl": "The `curl` line that `up` shows works as it stands.",
+  "cli.survives-parent": "What serves survives a parent that is killed, and the next start adopts it.",
+  "cli.side-by-side": "Two platforms with ports and data of their own run side by side.",
+  "cli.finds-platform": "Verbs find the platform by `--data`, or elsewhere by `NEXUS_URL` and `NEXUS_API_KEY`.",
+  "cli.json": "With `--json` a verb prints one JSON document on stdout and nothing else there.",
+  "cli.exit-codes": "Exit codes are those of the documented table.",
+  "cli.no-prompt": "Without a terminal nothing is asked.",
+  "cli.status": "`status` shows processes, instances, models and what is wrong.",
+  "cli.attach": "`attach` and `detach` add and remove a server.",
+  "cli.models": "`models` lists, pulls, adds and removes.",
+  "cli.chat": "`chat` answers one question, and converses on a terminal.",
+  "cli.keys": "`keys` creates, lists and revokes.",
+  "cli.config": "`config` shows, explains and validates, and unknown settings get a close name.",
+  "cli.doctor": "`doctor` looks at the machine and the platform, and says what to do.",
+
+  // With the clients that people have.
+  "clients.openai-node":
+    "The official client for Node chats, streams, calls tools, asks for JSON, embeds, aborts and sees errors.",
+  "clients.openai-python": "The official client for Python does the same.",
+} as const satisfies Record<string, string>;
