@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
+import { findMarked } from "./leftovers.ts";
 import { isAlive } from "./process-identity.ts";
 import { readRunRecords } from "./run-file.ts";
 
-/** Names of the processes that live and are on record in a run directory, whoever started them. */
+/** Names under which processes of a run directory live, on record or not, whoever started them. */
 export function findOrphans(runDirectory: string): readonly string[] {
   if (!existsSync(runDirectory)) return [];
-  return readRunRecords(runDirectory)
-    .filter(isAlive)
-    .map((record) => record.name);
+  const recorded = readRunRecords(runDirectory).filter(isAlive);
+  return [...new Set([...recorded, ...findMarked(runDirectory)].map(({ name }) => name))];
 }

@@ -1,11 +1,10 @@
-import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { keepLogsBounded } from "./bounded-log.ts";
 import type { Driver, ProcessExit, ProcessHandle } from "./driver.ts";
 import { inheritedEnvironment } from "./inherited-environment.ts";
-import { findByVariable, killAll } from "./leftovers.ts";
+import { addressVariable, findMarked, killAll } from "./leftovers.ts";
 import { endGroup, launchDetached, signalGroup } from "./process-group.ts";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { ProcessSpec } from "./process-spec.ts";
@@ -22,9 +21,6 @@ import {
 
 /** How often an adopted process is looked at: it is no child, so its end is no event. */
 const adoptedPollMs = 500;
-
-/** Tells a process where to write its address, and marks it and its descendants as that process's. */
-const addressVariable = "NEXUS_RUN_FILE";
 
 export interface ProcessDriverOptions {
   /** For run and address files, and for the output; as in `DataPaths`. Made when missing. */
@@ -69,7 +65,7 @@ export function createProcessDriver(options: ProcessDriverOptions): Driver {
       const records = readRunRecords(directories.run);
       for (const { name } of records.filter((record) => !isAlive(record))) removeRunFiles(filesOf(name), log);
       const alive = records.filter(isAlive);
-      await endUnrecorded(directories, alive, clock, log);
+      await endUnrecorded(directories.run, alive, clock, log);
       return alive.map((record) => hold(record, undefined));
     },
     async spawn(spec, digest) {
@@ -112,14 +108,14 @@ export function createProcessDriver(options: ProcessDriverOptions): Driver {
  * could write the record, and descendants of one that ended while there was no parent. Both would hold ports and memory.
  */
 async function endUnrecorded(
-  directories: ProcessDirectories,
+  runDirectory: string,
   alive: readonly RunRecord[],
   clock: Clock,
   log: Logger,
 ): Promise<void> {
-  const recorded = new Set(alive.map(({ name }) => processFiles(directories, name).addressFile));
-  const ours = findByVariable(addressVariable).filter(({ value }) => dirname(value) === directories.run);
-  const unrecorded = ours.filter(({ value }) => !recorded.has(value)).map(({ identity }) => identity);
+  const recorded = new Set(alive.map(({ name }) => name));
+  const marked = findMarked(runDirectory).filter(({ name }) => !recorded.has(name));
+  const unrecorded = marked.map(({ identity }) => identity);
   if (unrecorded.length === 0) return;
   log.warn({ pids: unrecorded.map(({ pid }) => pid) }, "ending processes that an earlier Nexus left without a record");
   await killAll(unrecorded, clock);

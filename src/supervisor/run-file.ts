@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
@@ -28,6 +28,12 @@ export function processFiles(directories: ProcessDirectories, name: string): Pro
     addressFile: join(directories.run, `${name}.address.json`),
     logFile: join(directories.logs, `${name}.log`),
   };
+}
+
+/** Whose address file in this run directory a path is; undefined when it is none. */
+export function nameFromAddressFile(runDirectory: string, path: string | undefined): string | undefined {
+  if (path === undefined || dirname(path) !== runDirectory || !path.endsWith(".address.json")) return undefined;
+  return basename(path, ".address.json");
 }
 
 /** For the owner's eyes only: what is in them decides what is signalled. */

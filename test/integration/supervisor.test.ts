@@ -5,6 +5,7 @@ import { existsSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { findOrphans } from "../../src/supervisor/find-orphans.ts";
 import { identify, isAlive } from "../../src/supervisor/process-identity.ts";
 import type { ProcessSpec } from "../../src/supervisor/process-spec.ts";
 import type { ProcessStatus } from "../../src/supervisor/process-status.ts";
@@ -121,10 +122,11 @@ test("a changed spec replaces the process, and never are there two", options, as
 });
 
 /** Lets a parent of its own start the specs, kills it with SIGKILL and answers with its last statuses. */
-async function startAndKillParent(t: TestContext, directories: object, specs: readonly ProcessSpec[]) {
+async function startAndKillParent(t: TestContext, directories: object, specs: readonly ProcessSpec[], env = {}) {
   const script = resolve(import.meta.dirname, "../fakes/fake-parent.ts");
   const parent = spawn(process.execPath, [script, JSON.stringify({ directories, specs })], {
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env },
   });
   t.after(() => parent.kill("SIGKILL"));
   let statuses: ProcessStatus[] = [];
@@ -179,12 +181,23 @@ test("a next parent ends what an earlier one left without a record", options, as
   process.kill(leader, "SIGKILL");
   await eventually(() => !isRunning(leader));
   assert.deepEqual([unrecorded, child].map(isRunning), [true, true]);
+  assert.deepEqual([...findOrphans(directories.run)].sort(), ["family", "unrecorded"]);
 
   const supervisor = superviseReal(t, directories, specs);
   await supervisor.start();
   assert.deepEqual([unrecorded, child].map(isRunning), [false, false]);
   const fresh = await statusOf(supervisor, "unrecorded", isReady);
   assert.equal(fresh.isAdopted, false);
+});
+
+test("a parent that was started from within a process it once supervised does not end itself", options, async (t) => {
+  const { directories, files } = temporaryDirectories(t);
+  const specs = [childSpec("llm", ["serve"], serving)];
+  const env = { NEXUS_RUN_FILE: files("terminal").addressFile };
+  const [llm] = await startAndKillParent(t, directories, specs, env);
+  assert.equal(llm?.isReady, true);
+  const supervisor = superviseReal(t, directories, specs);
+  await supervisor.start();
 });
 
 function pick(status: ProcessStatus | undefined) {
