@@ -34,7 +34,8 @@ export function composeDescription(found: Found): Description {
   };
 }
 
-function validModels(inputs: Found["models"]): Model[] {
+/** Those that follow the contract, each id once, as many as a server may have. */
+export function validModels(inputs: Found["models"]): Model[] {
   const byId = new Map<string, Model>();
   for (const input of inputs) {
     if (byId.size === modelsMax) break;

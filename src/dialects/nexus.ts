@@ -1,6 +1,7 @@
 import { healthSchema } from "../contract/health.ts";
 import { metadataSchema, type ServiceMetadata } from "../contract/metadata.ts";
 import { operations } from "../contract/operations.ts";
+import { validModels } from "./compose-description.ts";
 import type { Description, Dialect } from "./dialect.ts";
 import type { Probe } from "./probe.ts";
 
@@ -27,7 +28,7 @@ export const nexusDialect: Dialect = {
     const readiness = await probe.get("/readyz");
     return {
       backend: metadata.backend,
-      models: metadata.models,
+      models: validModels(metadata.models),
       operations: operations.flatMap(({ id }) => (offered.has(id) ? [id] : [])),
       maxConcurrency: metadata.capabilities.max_concurrency,
       readinessPath: "/readyz",

@@ -88,7 +88,8 @@ describe("a probe", () => {
   });
 
   it("reads garbage as no JSON", async () => {
-    const texts = ["", "{", "nul", "\ufffd", '{"a":1}x', "<html>"];
+    const deep = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
+    const texts = ["", "{", "nul", "\ufffd", '{"a":1}x', "<html>", deep];
     for (const text of texts) {
       const { url } = await serve((socket) =>
         socket.end(`${head}content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`),
@@ -96,6 +97,14 @@ describe("a probe", () => {
       const answer = await client.open(url, undefined).get("/");
       assert.deepEqual([answer.status, answer.json], [200, undefined]);
     }
+  });
+
+  it("takes brackets in strings for letters", async () => {
+    const text = JSON.stringify({ template: "{[".repeat(500), quoted: '\\"[[[{{{\\' });
+    const { url } = await serve((socket) =>
+      socket.end(`${head}content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`),
+    );
+    assert.deepEqual((await client.open(url, undefined).get("/")).json, JSON.parse(text));
   });
 
   it("asks the same thing once and gives up with its signal", async () => {

@@ -165,12 +165,26 @@ function toAnswer(status: number, bytes: Buffer | undefined, limits: ProbeLimits
   return { status, text, json, summary: json === undefined && status === 200 ? `${status}, no JSON` : String(status) };
 }
 
+/** No description is nested deeper; what is would be read and could then not be written. */
+const depthMax = 64;
+
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return depthOf(text) > depthMax ? undefined : (JSON.parse(text) as unknown);
   } catch {
     return undefined;
   }
+}
+
+/** How deep a JSON text is nested. Brackets in strings do not count. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
+    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
+    else if (token === "]" || token === "}") depth -= 1;
+  }
+  return deepest;
 }
 
 function toFailure(error: unknown, isLate: boolean): ProbeFailure {

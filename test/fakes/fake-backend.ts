@@ -13,7 +13,8 @@ import { fakeOpenaiCompatible } from "./fake-openai-compatible.ts";
 import type { FakeAnswer, FakeRequest, FakeState, FakeSurface } from "./fake-surface.ts";
 import { fakeVllm } from "./fake-vllm.ts";
 
-const surfaces = {
+/** What each kind answers, without a server around it. */
+export const fakeSurfaces = {
   nexus: fakeNexus,
   ollama: fakeOllama,
   "llama-cpp": fakeLlamaCpp,
@@ -23,8 +24,8 @@ const surfaces = {
   "openai-compatible": fakeOpenaiCompatible,
 } as const satisfies Record<string, FakeSurface>;
 
-export type FakeKind = keyof typeof surfaces;
-export const fakeKinds = Object.keys(surfaces) as readonly FakeKind[];
+export type FakeKind = keyof typeof fakeSurfaces;
+export const fakeKinds = Object.keys(fakeSurfaces) as readonly FakeKind[];
 
 /** How a fake server behaves. Everything but the port can be changed while it runs. */
 export interface FakeBackendOptions {
@@ -80,7 +81,7 @@ export interface FakeBackend {
 
 /** Starts a fake server of a kind on 127.0.0.1. */
 export async function startFakeBackend(kind: FakeKind, options: FakeBackendOptions = {}): Promise<FakeBackend> {
-  const backend = new RunningFake(surfaces[kind], options);
+  const backend = new RunningFake(fakeSurfaces[kind], options);
   await backend.listen(options.port ?? 0);
   return backend;
 }
