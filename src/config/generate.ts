@@ -65,8 +65,3 @@ export async function writeGenerated(root: URL): Promise<string[]> {
   }
   return written;
 }
-
-if (import.meta.main) {
-  const written = await writeGenerated(new URL("../../", import.meta.url));
-  process.stdout.write(written.length === 0 ? "Everything is up to date.\n" : `${written.join("\n")}\n`);
-}

@@ -154,6 +154,7 @@ const importingDoesNothing: Rule = {
     "src/base/b.ts": "export const a = await b();",
     "src/base/c.ts": `import { readFileSync } from "node:fs"; export const a = { b: readFileSync("c") };`,
     "src/base/d.ts": "for (const a of [1]) {}",
+    "src/base/h.ts": "if (import.meta.main) start();",
     "src/base/e.ts": "export const a = setInterval(() => {}, 1);",
     "src/base/f.ts": "export const a = process.cwd();",
     "src/base/g.ts": `import { Agent } from "undici"; export const a = new Agent();`,
@@ -176,11 +177,10 @@ function* effectsOf(
   effects: ReadonlySet<string>,
 ): Generator<Violation> {
   const where = `${path}:${lineOf(statement)}`;
-  if (!isDeclaration(statement) && !isMainBlock(statement)) {
+  if (!isDeclaration(statement)) {
     yield { where, what: "does something when the file is imported: put it into a function that is called" };
     return;
   }
-  if (isMainBlock(statement)) return;
   for (const node of nodesOf(statement, isFunction)) {
     const called = node.type === "CallExpression" || node.type === "NewExpression" ? rootName(node.callee) : undefined;
     const isEffect = node.type === "AwaitExpression" || (called !== undefined && effects.has(called));
@@ -191,12 +191,6 @@ function* effectsOf(
 
 function isDeclaration(statement: Statement | ModuleDeclaration): boolean {
   return /^(Import|Export\w+|Function|Class|Variable)Declaration$/.test(statement.type);
-}
-
-/** `if (import.meta.main) ...` runs in a file that is started and is nothing to whoever imports it. */
-function isMainBlock(statement: AnyNode): boolean {
-  if (statement.type !== "IfStatement" || statement.test.type !== "MemberExpression") return false;
-  return statement.test.object.type === "MetaProperty" && isNamed(statement.test.property, "main");
 }
 
 /** `process` of `process.stdout.write`. */
