@@ -70,7 +70,12 @@ async function readLine({ stdin }: CliContext, prompt: string, history: string[]
     removeHistoryDuplicates: true,
   });
   const ended = new AbortController();
-  reader.on("SIGINT", () => ended.abort());
+  reader.on("SIGINT", () => {
+    if (reader.line === "") return ended.abort();
+    // As in a shell: what was typed goes, the prompt stays.
+    reader.write(null, { ctrl: true, name: "e" });
+    reader.write(null, { ctrl: true, name: "u" });
+  });
   reader.on("close", () => ended.abort());
   reader.on("history", (lines: string[]) => history.splice(0, history.length, ...lines));
   try {

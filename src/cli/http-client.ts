@@ -35,7 +35,11 @@ export function callHttp(target: HttpTarget, call: HttpCall): Promise<HttpAnswer
   const url = new URL(`${target.baseUrl}${call.path}`);
   const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
   const headers: Record<string, string> = { accept: "application/json" };
-  if (payload !== undefined) headers["content-type"] = "application/json";
+  if (payload !== undefined) {
+    headers["content-type"] = "application/json";
+    // Node states no length for a DELETE by itself, and the body would be read as the next request.
+    headers["content-length"] = String(Buffer.byteLength(payload));
+  }
   if (target.key !== undefined) headers.authorization = `Bearer ${target.key}`;
   return new Promise((resolve, reject) => {
     const send = url.protocol === "https:" ? httpsRequest : httpRequest;

@@ -95,7 +95,7 @@ function toLines(text: string): string[] {
 export function parseLogLine(process: string, line: string): LogLine {
   if (line.startsWith("{")) {
     try {
-      const { time, level, message, ...fields } = JSON.parse(line) as Record<string, unknown>;
+      const { time, level, message, process: _name, ...fields } = JSON.parse(line) as Record<string, unknown>;
       if (typeof message === "string") {
         return { process, time: asText(time), level: asText(level), message, fields };
       }

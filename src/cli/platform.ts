@@ -113,7 +113,11 @@ async function ownKey(context: CliContext, paths: DataPaths): Promise<string | u
   }
 }
 
-async function callControl<T>(target: HttpTarget, call: HttpCall, explain: (error: unknown) => CliError): Promise<T> {
+async function callControl<T>(
+  target: HttpTarget,
+  call: HttpCall,
+  explain: (error: unknown) => CliError | Promise<CliError>,
+): Promise<T> {
   let status: number;
   let text: string;
   try {
@@ -122,7 +126,7 @@ async function callControl<T>(target: HttpTarget, call: HttpCall, explain: (erro
     text = await readText(answer.body);
   } catch (error) {
     if (call.signal?.aborted === true) throw call.signal.reason;
-    throw explain(error);
+    throw await explain(error);
   }
   const value = parseJson(text);
   if (status >= 400) throw errorFromAnswer(status, value);
@@ -158,7 +162,7 @@ export function errorFromAnswer(status: number, value: unknown): CliError {
   return new CliError(exitCodeOfStatus(status), code, message, hint === undefined ? {} : { hint });
 }
 
-function explainNoSocket(error: unknown, paths: DataPaths): CliError {
+async function explainNoSocket(error: unknown, paths: DataPaths): Promise<CliError> {
   const { code = "" } = error as NodeJS.ErrnoException;
   if (code === "EACCES" || code === "EPERM") {
     return new CliError(
@@ -173,7 +177,7 @@ function explainNoSocket(error: unknown, paths: DataPaths): CliError {
   }
   if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR") {
     return new CliError(exitCodes.notReady, "no_platform", `No platform is running in ${paths.root}.`, {
-      hint: "Start it with `nexus up`, or name another with --data or NEXUS_URL.",
+      hint: await hintForNone(paths),
       cause: error,
     });
   }
@@ -186,6 +190,15 @@ function explainNoSocket(error: unknown, paths: DataPaths): CliError {
       cause: error,
     },
   );
+}
+
+/** A parent that was killed leaves processes that go on serving: that is worth knowing. */
+async function hintForNone(paths: DataPaths): Promise<string> {
+  const { findOrphans } = await import("../supervisor/find-orphans.ts");
+  const orphans = findOrphans(paths.run);
+  return orphans.length === 0
+    ? "Start it with `nexus up`, or name another with --data or NEXUS_URL."
+    : `Its processes still run (${orphans.join(", ")}): \`nexus up\` takes them over, \`nexus down\` stops them.`;
 }
 
 function explainNoGateway(error: unknown, baseUrl: string): CliError {

@@ -8,6 +8,8 @@ import { createTerminal } from "./terminal.ts";
 /** Runs this process's command line, and ends the process with its exit status. */
 export async function runProcess(entry: string, roles: Roles): Promise<void> {
   ignoreBrokenPipes();
+  // A verb may wait for a timer or a process only, and those keep no process alive. It ends when the verb does.
+  setInterval(() => {}, 2 ** 30);
   const exitCode = await runCli(process.argv.slice(2), {
     terminal: createTerminal({
       stdout: process.stdout,

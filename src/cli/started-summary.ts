@@ -33,7 +33,7 @@ export function describeStarted(
     "To use it:",
     ...usage(url, firstKey, status).map((line) => (line === "" ? "" : `  ${line}`)),
     "",
-    ...hints(context, firstKey, isDetached).map((line) => paint("dim", line)),
+    ...hints(context, status, { isFirst: firstKey !== null, isDetached }).map((line) => paint("dim", line)),
   ];
 }
 
@@ -69,20 +69,23 @@ function describeModels({ models }: PlatformStatus, terminal: Terminal): string[
   ];
 }
 
-/** Lines that work when they are pasted, in this order. */
-function usage(url: string, firstKey: string | null, { models }: PlatformStatus): string[] {
-  const exports = [
-    `export OPENAI_BASE_URL=${url}/v1`,
-    `export OPENAI_API_KEY=${firstKey ?? "<your key>"}${firstKey === null ? "" : "   # shown this once"}`,
-  ];
+/** Lines that work when they are pasted, in this order. A key is only known at the start that made it. */
+function usage(url: string, firstKey: string | null, { models, auth }: PlatformStatus): string[] {
+  const exportKey =
+    firstKey !== null
+      ? [`export OPENAI_API_KEY=${firstKey}   # shown this once`]
+      : auth === "none"
+        ? ["export OPENAI_API_KEY=none   # no key is asked for, but clients want one"]
+        : ["# OPENAI_API_KEY: the key of the first start, or a new one"];
+  const lines = [`export OPENAI_BASE_URL=${url}/v1`, ...exportKey];
   const model = preferredChatModel(models);
-  if (model === undefined) return exports;
+  if (model === undefined) return lines;
   const body = JSON.stringify({ model, messages: [{ role: "user", content: "Say hello." }] });
   return [
-    ...exports,
+    ...lines,
     "",
     `curl ${url}/v1/chat/completions \\`,
-    `  -H "Authorization: Bearer ${firstKey ?? "$OPENAI_API_KEY"}" \\`,
+    ...(auth === "none" ? [] : [`  -H "Authorization: Bearer ${firstKey ?? "$OPENAI_API_KEY"}" \\`]),
     '  -H "Content-Type: application/json" \\',
     `  -d ${quote(body)}`,
   ];
@@ -99,12 +102,15 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function hints({ workingDirectory }: CliContext, firstKey: string | null, isDetached: boolean): string[] {
-  const nexus = existsSync(join(workingDirectory, "nexus")) ? "./nexus" : "nexus";
-  const keys =
-    firstKey === null ? [`A key was made at an earlier start; \`${nexus} keys create NAME\` makes another.`] : [];
+function hints(
+  context: CliContext,
+  status: PlatformStatus,
+  start: { isFirst: boolean; isDetached: boolean },
+): string[] {
+  const nexus = existsSync(join(context.workingDirectory, "nexus")) ? "./nexus" : "nexus";
+  const asksKey = status.auth === "keys" && !start.isFirst;
   return [
-    ...keys,
-    `${nexus} chat · ${nexus} status · ${nexus} logs -f · ${isDetached ? `${nexus} down` : "Ctrl-C"} stops`,
+    ...(asksKey ? [`A key was made at an earlier start; \`${nexus} keys create NAME\` makes another.`] : []),
+    `${nexus} chat · ${nexus} status · ${nexus} logs -f · ${start.isDetached ? `${nexus} down` : "Ctrl-C"} stops`,
   ];
 }

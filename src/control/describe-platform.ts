@@ -13,6 +13,7 @@ export interface PlatformFacts {
   readonly now: number;
   readonly dataDirectory: string;
   readonly configFile: string | undefined;
+  readonly auth: PlatformStatus["auth"];
   readonly isStopping: boolean;
   readonly snapshot: RegistrySnapshot;
   readonly processes: readonly ProcessStatus[];
@@ -39,6 +40,7 @@ export function describePlatform(facts: PlatformFacts): PlatformStatus {
     data_directory: facts.dataDirectory,
     config_file: facts.configFile ?? null,
     address: addressOf(gateway),
+    auth: facts.auth,
     processes,
     registry: { revision: snapshot.revision, stale: snapshot.stale, rejected: snapshot.rejected },
     instances: [...snapshot.instances].map(([key, record]) => describeInstance(key, record, snapshot)),

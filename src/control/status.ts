@@ -66,6 +66,8 @@ export interface PlatformStatus {
   readonly config_file: string | null;
   /** Where clients reach the gateway; null until it listens. */
   readonly address: { readonly host: string; readonly port: number } | null;
+  /** Whether clients need a key. */
+  readonly auth: "keys" | "none";
   readonly processes: readonly ProcessInfo[];
   readonly registry: {
     readonly revision: number;

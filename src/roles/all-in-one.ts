@@ -13,10 +13,9 @@ import { createKeyStore } from "../gateway/key-store.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { readServiceEnvironment } from "../service-kit/environment.ts";
 import { createSupervisor, type Supervisor } from "../supervisor/create-supervisor.ts";
+import { findOrphans } from "../supervisor/find-orphans.ts";
 import { createProcessDriver } from "../supervisor/process-driver.ts";
 import { signalGroup } from "../supervisor/process-group.ts";
-import { isAlive } from "../supervisor/process-identity.ts";
-import { readRunRecords } from "../supervisor/run-file.ts";
 import { acquireSingleInstance } from "../supervisor/single-instance.ts";
 import { childSpecs } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
@@ -88,7 +87,7 @@ async function takePlace({ loaded: { config, paths } }: PlatformRequest, undo: A
 
 /** A gateway that survived its parent holds the address rightly: it is adopted or replaced. */
 function isGatewayRunning(runDirectory: string): boolean {
-  return readRunRecords(runDirectory).some((record) => record.name === gatewayProcess && isAlive(record));
+  return findOrphans(runDirectory).includes(gatewayProcess);
 }
 
 async function openSupervisor(
@@ -127,6 +126,7 @@ function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => Platf
       now: clock.now(),
       dataDirectory: request.loaded.paths.root,
       configFile: request.loaded.file,
+      auth: request.loaded.config.auth.mode,
       isStopping: life.isStopping(),
       snapshot: registry.current(),
       processes: supervisor.status(),

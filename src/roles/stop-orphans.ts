@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
 import { systemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
 import type { DataPaths } from "../config/paths.ts";
 import { createSupervisor } from "../supervisor/create-supervisor.ts";
+import { findOrphans } from "../supervisor/find-orphans.ts";
 import { createProcessDriver } from "../supervisor/process-driver.ts";
 import { acquireSingleInstance } from "../supervisor/single-instance.ts";
 
@@ -17,14 +17,17 @@ export async function stopOrphans({
   readonly paths: DataPaths;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }): Promise<readonly string[]> {
-  if (!existsSync(paths.run)) return [];
-  using lock = { [Symbol.dispose]: acquireSingleInstance(paths.root).release };
-  void lock;
+  const names = findOrphans(paths.run);
+  if (names.length === 0) return [];
+  const lock = acquireSingleInstance(paths.root);
   const driver = createProcessDriver({ directories: paths, environment, clock: systemClock, log: silentLogger });
   // A supervisor that wants nothing stops whatever it finds.
   const supervisor = createSupervisor({ specs: [], driver, clock: systemClock, log: silentLogger });
-  await supervisor.start();
-  const names = supervisor.status().map(({ name }) => name);
-  await supervisor.stop();
+  try {
+    await supervisor.start();
+    await supervisor.stop();
+  } finally {
+    lock.release();
+  }
   return names;
 }

@@ -23,7 +23,11 @@ export const down: Verb<DataFlag & JsonFlag, []> = async ({ context }, flags) =>
     return { json: { stopped }, text: [`Stopped what an earlier platform left: ${stopped.join(", ")}.`] };
   }
   await waitUntilGone(platform, context.interrupts.signal);
-  return { json: { stopped: ["platform"] }, text: ["Nexus has stopped."] };
+  const isSeen = platform.paths !== undefined;
+  return {
+    json: { stopped: ["platform"] },
+    text: [isSeen ? "Nexus has stopped." : "Nexus is stopping; its gateway takes no more requests."],
+  };
 };
 
 /** The lock goes last, so its end is the end of everything. Over the network, the gateway's silence has to do. */

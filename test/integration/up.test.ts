@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { PlatformStatus } from "../../src/control/status.ts";
+import { startFakeBackend } from "../fakes/fake-backend.ts";
+import { nexus } from "../support/command-line.ts";
+import { startTestPlatform, type TestPlatform, type TestPlatformOptions } from "../support/platform.ts";
+
+/** A data directory whose platform, with or without its parent, ends with the test. */
+async function makeData(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "nexus-up-"));
+  const data = join(directory, "data");
+  t.after(async () => {
+    await nexus(["down", "--data", data]);
+    await rm(directory, { recursive: true, force: true });
+  });
+  return data;
+}
+
+async function start(t: TestContext, options: TestPlatformOptions = {}): Promise<TestPlatform> {
+  const data = options.data ?? (await makeData(t));
+  const platform = await startTestPlatform({ ...options, data, args: ["--no-builtin", ...(options.args ?? [])] });
+  t.after(() => platform.parent.kill("SIGKILL"));
+  // A gateway that is adopted was ready before its new parent.
+  for (let turn = 0; turn < 100; turn++) {
+    if ((await nexus(["status", "--data", data])).code === 0) return platform;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`the platform did not become ready: ${platform.output()}`);
+}
+
+async function statusOf(data: string): Promise<PlatformStatus> {
+  return JSON.parse((await nexus(["status", "--json", "--data", data])).stdout) as PlatformStatus;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+test("attach a server, chat through the gateway, look at the status, detach, stop", { timeout: 120_000 }, async (t) => {
+  const backend = await startFakeBackend("ollama");
+  t.after(() => backend.close());
+  const { data, url, parent } = await start(t);
+  const attached = await nexus([
+    "attach",
+    backend.url,
+    "--name",
+    "desk",
+    "--label",
+    "zone=here",
+    "--data",
+    data,
+    "--json",
+  ]);
+  assert.equal(attached.code, 0, attached.stdout);
+  assert.equal((JSON.parse(attached.stdout) as { name: string }).name, "desk");
+
+  const chat = await nexus(["chat", "--data", data, "Hello?"]);
+  assert.equal(chat.code, 0, chat.stderr);
+  assert.match(chat.stdout, /Zürich, 你好 🌍👩‍🚀/);
+  const piped = await nexus(["chat", "--data", data, "--json", "--model", "llama3.2"], { stdin: "Hello?" });
+  assert.match((JSON.parse(piped.stdout) as { content: string }).content, /Zürich/);
+  const unknown = await nexus(["chat", "--data", data, "--model", "lama3.2", "Hello?"]);
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /llama3\.2/);
+
+  const status = await statusOf(data);
+  assert.equal(status.state, "ready");
+  assert.equal(`http://${status.address?.host}:${status.address?.port}`, url);
+  assert.deepEqual(
+    status.attachments.map(({ name, state }) => [name, state]),
+    [["desk", "ready"]],
+  );
+  assert.ok(status.models.some(({ id }) => id === "llama3.2:latest"));
+  assert.equal((await nexus(["detach", "desk", "--data", data])).code, 0);
+  assert.deepEqual((await statusOf(data)).instances, []);
+
+  const ended = once(parent, "exit");
+  assert.equal((await nexus(["down", "--data", data])).code, 0);
+  assert.deepEqual(await ended, [0, null]);
+  for (const { pid } of status.processes) assert.ok(pid !== null && !isAlive(pid), "no process is left");
+});
+
+test("the first start prints a key that works, later starts don't", { timeout: 120_000 }, async (t) => {
+  const first = await start(t);
+  const key = /OPENAI_API_KEY=(nxs_\S+)/.exec(await untilPrinted(first, /Ctrl-C stops/))?.[1] ?? "";
+  const models = (bearer: string) =>
+    fetch(`${first.url}/v1/models`, { headers: { authorization: `Bearer ${bearer}` } });
+  assert.equal((await models(key)).status, 200);
+  assert.equal((await models("nxs_wrong")).status, 401);
+  assert.doesNotMatch(first.output(), new RegExp(first.key), "the operator's own key is never shown");
+  await first.stop();
+  for (const name of ["keys.json", "operator.key"]) {
+    assert.equal(statSync(join(first.data, name)).mode & 0o777, 0o600);
+  }
+  assert.doesNotMatch(readFileSync(join(first.data, "logs", "control.log"), "utf8"), /nxs_/);
+  const second = await start(t, { data: first.data });
+  const printed = await untilPrinted(second, /Ctrl-C stops/);
+  assert.doesNotMatch(printed, /nxs_/);
+  assert.match(printed, /keys create NAME/);
+  assert.equal(second.key, first.key, "the verbs go on with their key");
+});
+
+async function untilPrinted(platform: TestPlatform, pattern: RegExp): Promise<string> {
+  while (!pattern.test(platform.output())) {
+    assert.equal(platform.parent.exitCode, null, platform.output());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return platform.output();
+}
+
+test("the gateway outlives a killed parent; the next up adopts it", { timeout: 120_000 }, async (t) => {
+  const backend = await startFakeBackend("openai-compatible");
+  t.after(() => backend.close());
+  const first = await start(t);
+  assert.equal((await nexus(["attach", backend.url, "--data", first.data])).code, 0);
+  const before = await statusOf(first.data);
+  const pid = before.processes[0]?.pid ?? 0;
+  const died = once(first.parent, "exit");
+  first.parent.kill("SIGKILL");
+  await died;
+  assert.ok(isAlive(pid));
+  assert.equal(await ask(first, before.models[0]?.id ?? ""), 200);
+  const orphaned = await nexus(["status", "--data", first.data]);
+  assert.equal(orphaned.code, 3);
+  assert.match(orphaned.stderr, /still run \(gateway\)/);
+
+  const second = await start(t, { data: first.data });
+  const after = await statusOf(second.data);
+  assert.equal(after.processes[0]?.pid, pid);
+  assert.equal(after.processes[0]?.adopted, true);
+  assert.equal(second.url, first.url);
+  assert.equal(await ask(second, before.models[0]?.id ?? ""), 200);
+});
+
+test("down stops what a killed parent left", { timeout: 120_000 }, async (t) => {
+  const { data, parent } = await start(t);
+  const [gateway] = (await statusOf(data)).processes;
+  const died = once(parent, "exit");
+  parent.kill("SIGKILL");
+  await died;
+  const down = await nexus(["down", "--data", data, "--json"]);
+  assert.deepEqual(JSON.parse(down.stdout), { stopped: ["gateway"] });
+  assert.ok(!isAlive(gateway?.pid ?? 0));
+  assert.equal((await nexus(["down", "--data", data])).code, 3);
+});
+
+async function ask({ url, key }: TestPlatform, model: string): Promise<number> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify({ model, messages: [{ role: "user", content: "Hello?" }] }),
+  });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+test("two platforms run side by side; a third in the same place is refused", { timeout: 120_000 }, async (t) => {
+  const [one, other] = [await start(t), await start(t)];
+  assert.notEqual(one.url, other.url);
+  const third = await nexus(["up", "--no-builtin", "--no-discovery", "--port", "0", "--data", one.data]);
+  assert.equal(third.code, 1);
+  assert.match(third.stderr, /already runs in/);
+  await one.stop();
+  assert.equal((await statusOf(other.data)).state, "ready");
+});
+
+test("a port that is taken is one clear line, and nothing is left behind", { timeout: 120_000 }, async (t) => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  t.after(() => taken.close());
+  await once(taken, "listening");
+  const { port } = taken.address() as AddressInfo;
+  const data = await makeData(t);
+  const { code, stdout, stderr } = await nexus(["up", "--no-builtin", "--port", String(port), "--data", data]);
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.match(
+    stderr,
+    new RegExp(`^nexus: Port ${port} is taken by another program\\. Choose another with --port.*\\n$`),
+  );
+  assert.ok(!existsSync(join(data, "run", "parent.json")));
+  assert.ok(!existsSync(join(data, "control.sock")));
+});
+
+test("up --detach returns when the gateway is ready, and down ends it", { timeout: 120_000 }, async (t) => {
+  const data = await makeData(t);
+  const flags = ["--no-builtin", "--no-discovery", "--port", "0", "--data", data];
+  const up = await nexus(["up", "--detach", "--json", ...flags]);
+  assert.equal(up.code, 0, up.stderr + up.stdout);
+  const { status, first_key: key } = JSON.parse(up.stdout) as { status: PlatformStatus; first_key: string };
+  assert.match(key, /^nxs_/);
+  const env = { NEXUS_URL: `http://127.0.0.1:${status.address?.port}`, NEXUS_API_KEY: key };
+  assert.equal((await nexus(["status"], { env })).code, 0, "over the gateway, with the key");
+  assert.equal((await nexus(["status"], { env: { ...env, NEXUS_API_KEY: "nxs_wrong" } })).code, 4);
+  const made = await nexus(["keys", "create", "guest", "--json"], { env });
+  const guest = (JSON.parse(made.stdout) as { key: string }).key;
+  assert.equal((await nexus(["status"], { env: { ...env, NEXUS_API_KEY: guest } })).code, 4, "a user's key may not");
+  const again = await nexus(["up", "--detach", ...flags]);
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /already runs in/);
+  assert.equal((await nexus(["down"], { env })).code, 0);
+  // From afar only the gateway's end is seen; the parent goes after it.
+  while (existsSync(join(data, "run", "parent.json"))) await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
+test("drains, keys and logs by their verbs", { timeout: 120_000 }, async (t) => {
+  const backend = await startFakeBackend("vllm");
+  t.after(() => backend.close());
+  const { data } = await start(t);
+  const run = (...args: string[]) => nexus([...args, "--data", data]);
+  await run("attach", backend.url, "--name", "gpu");
+  const [instance] = (await statusOf(data)).instances;
+  assert.equal((await run("drain", instance?.key ?? "", "--reason", "new card")).code, 0);
+  assert.equal((await statusOf(data)).instances[0]?.drained, true);
+  const refused = await run("chat", "Hello?");
+  assert.notEqual(refused.code, 0);
+  assert.deepEqual(await run("undrain", instance?.key ?? ""), {
+    code: 0,
+    stdout: `instance ${instance?.key} takes requests again.\n`,
+    stderr: "",
+  });
+  const answered = await run("chat", "Hello?");
+  assert.equal(answered.code, 0, answered.stderr);
+  await run("keys", "create", "laptop");
+  assert.match((await run("keys")).stdout, /laptop +user/);
+  assert.equal((await run("keys", "revoke", "laptop")).code, 0);
+  assert.match((await run("logs", "gateway")).stdout, /request completed/);
+  const lines = JSON.parse((await run("logs", "--json", "-n", "2")).stdout) as { lines: unknown[] };
+  assert.equal(lines.lines.length, 2);
+  const missing = await run("logs", "gatway");
+  assert.match(missing.stderr, /Did you mean gateway\?/);
+});
