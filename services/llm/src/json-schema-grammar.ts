@@ -8,6 +8,7 @@ import {
   unsupported,
 } from "./json-schema.ts";
 import { numberExpression } from "./number-grammar.ts";
+import { refuseAmbiguity } from "./schema-ambiguity.ts";
 
 /** Grows one GBNF grammar from JSON schemas and other parts. */
 export interface GrammarBuilder {
@@ -45,7 +46,9 @@ export function createGrammarBuilder(): GrammarBuilder {
       const writer = { rule, reserve, scope: { root: schema }, references: new Map<string, string>() };
       try {
         if (JSON.stringify(schema).length > schemaBytesMax) throw tooLarge();
-        return valueExpression(writer, schema, "schema", 0);
+        const expression = valueExpression(writer, schema, "schema", 0);
+        refuseAmbiguity(writer.scope);
+        return expression;
       } catch (error) {
         if (!(error instanceof SchemaError)) throw error;
         throw new NexusError("invalid_request", `The JSON schema cannot be enforced: ${error.message}.`, { param });

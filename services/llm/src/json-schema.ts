@@ -73,7 +73,8 @@ function constantsOf(schema: JsonSchema): readonly string[] | undefined {
   return Array.isArray(schema.enum) ? schema.enum.map((value) => JSON.stringify(value)) : undefined;
 }
 
-function typesOf(schema: JsonSchema): readonly string[] {
+/** JSON types of a schema's values, as far as `type`, `const` and `enum` say; empty when they do not. */
+export function typesOf(schema: JsonSchema): readonly string[] {
   const constants = constantsOf(schema);
   if (constants !== undefined) return constants.map((text) => typeOfJson(JSON.parse(text)));
   if (Array.isArray(schema.type)) return schema.type.map(String);

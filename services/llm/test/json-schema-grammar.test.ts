@@ -169,6 +169,28 @@ describe("JSON schemas that cannot be enforced", () => {
     });
   }
 
+  const node = (properties: object) => ({ type: "object", properties, required: Object.keys(properties) });
+  const expression = (...alternatives: object[]) => ({ $ref: "#/$defs/e", $defs: { e: { anyOf: alternatives } } });
+  const self = { $ref: "#/$defs/e" };
+
+  it("refuse alternatives that begin alike and contain themselves", () => {
+    const schema = expression(node({ a: self, b: { type: "null" } }), node({ a: self, c: { type: "null" } }));
+    assert.throws(() => grammarFor(schema), /begin alike/);
+    const chain = Array.from({ length: 8 }, (_, index) => {
+      const next = index === 7 ? {} : { $ref: `#/$defs/n${index + 1}` };
+      return [`n${index}`, { anyOf: [node({ a: next, b: true }), node({ a: next, c: true })] }];
+    });
+    assert.throws(() => grammarFor({ $ref: "#/$defs/n0", $defs: Object.fromEntries(chain) }), /begin alike/);
+  });
+
+  it("take those that a constant or a name tells apart at once", () => {
+    const number = { type: "number" };
+    const operation = (name: string) => node({ op: { const: name }, left: self, right: self });
+    assert.ok(grammarFor(expression(operation("add"), operation("multiply"), number)));
+    assert.ok(grammarFor(expression(node({ leaf: number }), node({ left: self, right: self }))));
+    assert.ok(grammarFor(expression(node({ next: self }), { type: "null" })));
+  });
+
   it("take oneOf where a constant tells the alternatives apart", () => {
     const kind = (name: string) => ({ type: "object", properties: { kind: { const: name } }, required: ["kind"] });
     assert.match(grammarFor({ oneOf: [kind("a"), kind("b")] }), /^root ::= r\d+/);
