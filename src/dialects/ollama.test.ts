@@ -34,6 +34,14 @@ describe("the ollama dialect", () => {
     assert.equal(models["llama3.2:latest"]?.context_window, 2_048);
   });
 
+  it("tells a model on the processor from one of which nothing is known", async (test) => {
+    const { models } = await seeBackend(
+      test,
+      await startBackend(test, "ollama", { models: [{ id: "m:1b", vramBytes: 0 }] }),
+    );
+    assert.equal(models["m:1b"]?.vram_bytes, 0);
+  });
+
   it("does with a server that tells no capabilities", async (test) => {
     const { models } = await seeBackend(test, await startBackend(test, "ollama", { flags: ["no-capabilities"] }));
     assert.equal(models["llama3.2:latest"]?.features.tools, undefined);

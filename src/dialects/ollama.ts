@@ -4,7 +4,7 @@ import type { Dialect, ModelInput } from "./dialect.ts";
 import { guessDomains } from "./guess-domains.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { Probe } from "./probe.ts";
-import { asCount, asList, asText, asTexts, at } from "./read-json.ts";
+import { asAmount, asCount, asList, asText, asTexts, at } from "./read-json.ts";
 
 /** What `/api/show` tells of one model; the same for the same weights on the same version. */
 interface Shown {
@@ -123,7 +123,8 @@ function toModel(name: string, tag: unknown, shown: Shown | undefined, running: 
     },
     state: running !== undefined || isRemote ? "loaded" : "available",
     size_bytes: asCount(at(tag, "size")) ?? null,
-    vram_bytes: asCount(at(running, "size_vram")) ?? null,
+    // Zero when it runs on the processor.
+    vram_bytes: asAmount(at(running, "size_vram")) ?? null,
     ...(isRemote ? { remote: true } : {}),
   };
 }

@@ -23,6 +23,11 @@ export function asCount(value: unknown): number | undefined {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }
 
+/** A whole number that may be zero. */
+export function asAmount(value: unknown): number | undefined {
+  return value === 0 ? 0 : asCount(value);
+}
+
 export function asFlag(value: unknown): boolean | undefined {
   return typeof value === "boolean" ? value : undefined;
 }
