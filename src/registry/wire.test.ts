@@ -111,6 +111,16 @@ test("one bad record of 1,000 leaves 999, and is listed with its reason", () => 
   assert.match(rejected[0]?.reason ?? "", /^base_url: /);
 });
 
+test("a whole snapshot that comes again keeps the records that stayed the same", () => {
+  const records = ["a", "b"].map((instance) => makeRecord({ service: "chat", instance }));
+  const text = encodeSnapshot({ ...emptySnapshot, instances: mapOf(records) });
+  const decoder = new SnapshotDecoder();
+  const first = decoder.snapshot(JSON.parse(text));
+  const again = decoder.snapshot(JSON.parse(text.replace('"state":"ready"', '"state":"failed"')));
+  assert.notEqual(again.instances.get("chat/a"), first.instances.get("chat/a"));
+  assert.equal(again.instances.get("chat/b"), first.instances.get("chat/b"));
+});
+
 test("what this side refuses stays listed until its owner changes or removes it", () => {
   const [a, b] = ["a", "b"].map((instance) => makeRecord({ service: "chat", instance }));
   const decoder = new SnapshotDecoder();

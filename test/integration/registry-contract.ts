@@ -249,6 +249,22 @@ function testWatching(name: string, open: OpenRegistry): void {
     assert.equal(told.length, 1, "three changes in one turn are one");
     assert.deepEqual(toldByOther, told);
   });
+
+  test(`${name}: a listener that another one unsubscribes in passing is not told any more`, limit, async (context) => {
+    const { registry, holder } = await open(context);
+    await snapshotWhen(registry, (now) => !now.stale);
+    let stop = (): void => {};
+    const told = new Promise<void>((resolve) => {
+      registry.onChange(() => {
+        stop();
+        resolve();
+      });
+    });
+    stop = registry.onChange(() => assert.fail("unsubscribed"));
+    await holder.register(record("a"), ttl);
+    await told;
+    await nextTurn();
+  });
 }
 
 function testSize(name: string, open: OpenRegistry): void {
