@@ -6,6 +6,7 @@ const { runProcess } = await import("./cli/run-process.ts");
 
 await runProcess(import.meta.filename, {
   startPlatform: async (request) => (await import("./roles/all-in-one.ts")).startPlatform(request),
+  findOrphans: async (paths) => (await import("./supervisor/find-orphans.ts")).findOrphans(paths.run),
   stopOrphans: async (request) => (await import("./roles/stop-orphans.ts")).stopOrphans(request),
   runGateway: async (request) => (await import("./roles/gateway.ts")).runGateway(request),
 });

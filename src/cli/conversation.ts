@@ -4,7 +4,7 @@ import { type ChatAnswer, type ChatMessage, listChatModels, streamChat } from ".
 import { toFailure } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import type { HttpTarget } from "./http-client.ts";
-import { showPieces } from "./verbs/chat.ts";
+import { showPieces } from "./show-pieces.ts";
 
 export interface ConversationOptions {
   readonly context: CliContext;

@@ -48,7 +48,8 @@ export function locatePaths(context: CliContext, flags: PlatformFlags): DataPath
 function localPlatform(context: CliContext, paths: DataPaths): Platform {
   const target: HttpTarget = { socketPath: paths.controlSocket, baseUrl: "http://control" };
   const name = `the platform in ${paths.root}`;
-  const call = <T>(request: HttpCall) => callControl<T>(target, request, (error) => explainNoSocket(error, paths));
+  const call = <T>(request: HttpCall) =>
+    callControl<T>(target, request, (error) => explainNoSocket(context, error, paths));
   const status = () => call<PlatformStatus>({ method: "GET", path: "/v1/nexus/status" });
   return {
     name,
@@ -162,7 +163,7 @@ export function errorFromAnswer(status: number, value: unknown): CliError {
   return new CliError(exitCodeOfStatus(status), code, message, hint === undefined ? {} : { hint });
 }
 
-async function explainNoSocket(error: unknown, paths: DataPaths): Promise<CliError> {
+async function explainNoSocket(context: CliContext, error: unknown, paths: DataPaths): Promise<CliError> {
   const { code = "" } = error as NodeJS.ErrnoException;
   if (code === "EACCES" || code === "EPERM") {
     return new CliError(
@@ -177,7 +178,7 @@ async function explainNoSocket(error: unknown, paths: DataPaths): Promise<CliErr
   }
   if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR") {
     return new CliError(exitCodes.notReady, "no_platform", `No platform is running in ${paths.root}.`, {
-      hint: await hintForNone(paths),
+      hint: await hintForNone(context, paths),
       cause: error,
     });
   }
@@ -193,9 +194,8 @@ async function explainNoSocket(error: unknown, paths: DataPaths): Promise<CliErr
 }
 
 /** A parent that was killed leaves processes that go on serving: that is worth knowing. */
-async function hintForNone(paths: DataPaths): Promise<string> {
-  const { findOrphans } = await import("../supervisor/find-orphans.ts");
-  const orphans = findOrphans(paths.run);
+async function hintForNone({ roles }: CliContext, paths: DataPaths): Promise<string> {
+  const orphans = await roles.findOrphans(paths);
   return orphans.length === 0
     ? "Start it with `nexus up`, or name another with --data or NEXUS_URL."
     : `Its processes still run (${orphans.join(", ")}): \`nexus up\` takes them over, \`nexus down\` stops them.`;

@@ -29,6 +29,8 @@ export interface StartedPlatform {
 export interface Roles {
   /** @throws CliError or NexusError when it can't start; nothing is left behind then. */
   startPlatform(request: PlatformRequest): Promise<StartedPlatform>;
+  /** Names of the processes of a platform that live, also when their parent is dead. */
+  findOrphans(paths: DataPaths): Promise<readonly string[]>;
   /** Stops what a dead platform left running. Resolves to the names of the processes. */
   stopOrphans(request: {
     readonly paths: DataPaths;

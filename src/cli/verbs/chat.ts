@@ -1,12 +1,12 @@
 import { text as readAll } from "node:stream/consumers";
-import { type ChatMessage, type ChatPiece, listChatModels, streamChat } from "../chat-client.ts";
+import { type ChatMessage, listChatModels, streamChat } from "../chat-client.ts";
 import { CliError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import type { HttpTarget } from "../http-client.ts";
 import { findPlatform } from "../platform.ts";
-import { printable, type Terminal } from "../terminal.ts";
+import { showPieces } from "../show-pieces.ts";
 import type { Verb } from "../verb.ts";
 
 export interface ChatFlags extends DataFlag, JsonFlag {
@@ -67,13 +67,4 @@ export async function firstChatModel(gateway: HttpTarget, signal: AbortSignal): 
   throw new CliError(exitCodes.notReady, "no_model", "No model that can chat is there yet.", {
     hint: "`nexus status` says what is loading; `nexus attach URL` adds a server that has one.",
   });
-}
-
-/** Writes an answer as it comes. On a terminal it can't do more than show text; a pipe gets it as it is. */
-export function showPieces(terminal: Terminal): (piece: ChatPiece) => void {
-  return ({ kind, text }) => {
-    const safe = terminal.isInteractive ? printable(text, { keepLines: true }) : text;
-    if (kind === "answer") terminal.write(safe);
-    else if (terminal.isInteractive) terminal.write(terminal.paint("dim", safe));
-  };
 }
