@@ -21,6 +21,14 @@ const registryConfigSchema = z.strictObject({
 
 const builtinConfigSchema = z.strictObject({
   llm: z.boolean().default(true).describe("Run the model service that comes with Nexus."),
+  contextTokens: z
+    .int()
+    .min(256)
+    .max(1_048_576)
+    .optional()
+    .describe("Tokens of prompt and answer of one request. Default: 4096, or less where the model has less."),
+  threads: z.int().min(1).max(1024).optional().describe("Threads that compute. Default: all cores but one."),
+  parallel: z.int().min(1).max(64).optional().describe("Requests at once; each takes memory. Default: 2."),
 });
 
 /** Their logs and run files would be one with those of a service of the same name. */

@@ -2,11 +2,13 @@ import { fileURLToPath } from "node:url";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
+import { createSecretResolver } from "../config/secrets.ts";
 import { attachmentRoutes } from "../control/attachment-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
 import { keyRoutes } from "../control/key-routes.ts";
 import { platformRoutes } from "../control/platform-routes.ts";
 import { registryRoutes } from "../control/registry-routes.ts";
+import { secretRoutes } from "../control/secret-routes.ts";
 import { startControlServer } from "../control/server.ts";
 import type { PlatformStatus, Problem } from "../control/status.ts";
 import { createKeyStore } from "../gateway/key-store.ts";
@@ -44,7 +46,8 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
 
   const { hostId } = readServiceEnvironment(request.environment);
   const supervisor = await openSupervisor(request, hostId, { clock, log });
-  const servers = openServers({ request, hostId, registry, supervisor, clock, log });
+  const resolveSecret = createSecretResolver(request.environment);
+  const servers = openServers({ request, hostId, registry, supervisor, resolveSecret, clock, log });
   const life = trackLife();
   const status = openStatus({ request, registry, supervisor, servers, life, clock }, undo);
   const server = await startControlServer({
@@ -54,6 +57,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
       (app) => void app.register(registryRoutes, { registry, clock }),
       attachmentRoutes(servers.attacher),
       keyRoutes(keys),
+      secretRoutes(registry, resolveSecret),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],
   });
@@ -98,7 +102,7 @@ async function openSupervisor(
   const { config, paths } = request.loaded;
   const { entry, version, environment } = request;
   return createSupervisor({
-    specs: await childSpecs({ config, paths, entry, llmEntry, version, hostId }),
+    specs: await childSpecs({ config, paths, entry, llmEntry, version, hostId, environment }),
     driver: createProcessDriver({ directories: paths, environment, clock, log }),
     clock,
     log,

@@ -18,6 +18,8 @@ export interface ChildSpecsOptions {
   readonly version: string;
   /** Name of this machine in records. */
   readonly hostId: string;
+  /** Of this process; children get little of it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** Time that a child gets beyond its own drain before it is killed. */
@@ -58,7 +60,8 @@ async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecs
   };
 }
 
-function llmSpec({ config, paths, llmEntry, version, hostId }: ChildSpecsOptions): ProcessSpec {
+function llmSpec({ config, paths, llmEntry, version, hostId, environment }: ChildSpecsOptions): ProcessSpec {
+  const { contextTokens, threads, parallel } = config.builtin;
   return {
     name: "llm",
     command: [process.execPath, llmEntry],
@@ -72,6 +75,10 @@ function llmSpec({ config, paths, llmEntry, version, hostId }: ChildSpecsOptions
       NEXUS_LOG_LEVEL: config.logs.level,
       NEXUS_LLM_MODEL: config.models.default,
       NEXUS_MODELS_DIR: config.models.directory ?? paths.models,
+      ...(contextTokens === undefined ? {} : { NEXUS_LLM_CONTEXT: String(contextTokens) }),
+      ...(threads === undefined ? {} : { NEXUS_LLM_THREADS: String(threads) }),
+      ...(parallel === undefined ? {} : { NEXUS_LLM_PARALLEL: String(parallel) }),
+      ...pipVariables(environment),
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
     },
@@ -82,6 +89,15 @@ function llmSpec({ config, paths, llmEntry, version, hostId }: ChildSpecsOptions
     graceMs: 60_000,
     stopGraceMs: 30_000 + stopReserveMs,
   };
+}
+
+/** Models may come from the Python package index: pip is to find it as it does in the operator's shell. */
+function pipVariables(environment: ChildSpecsOptions["environment"]): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) =>
+      name.startsWith("PIP_") && value !== undefined ? [[name, value]] : [],
+    ),
+  );
 }
 
 /** Writes the settings and removes those of earlier starts. JSON is YAML, so the loader reads it as any other file. */

@@ -3,7 +3,6 @@ import { systemClock } from "../base/clock.ts";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import type { Roles } from "../cli/roles.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { createSecretResolver } from "../config/secrets.ts";
 import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
 import { openKeyReader } from "../gateway/key-store.ts";
@@ -17,6 +16,7 @@ import type { RegistryView } from "../registry/registry.ts";
 import { createStaticFileSource } from "../registry/static-file.ts";
 import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "../service-kit/environment.ts";
 import { ownProcess } from "../service-kit/own-process.ts";
+import { openGatewaySecrets } from "./gateway-secrets.ts";
 
 /**
  * `nexus gateway`: serves until it is interrupted. With NEXUS_CONTROL_URL it follows that platform's registry and keeps
@@ -28,6 +28,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   const log = createLogger({ level: config.logs.level, fields: { process: "gateway" } });
   const fleet = openFleet(loaded, service, log);
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
+  const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
   const metrics = createMetrics();
   const gateway = await createGateway({
     settings: config.gateway,
@@ -47,7 +48,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
       clock: systemClock,
       onProblem: (error) => log.error({ error }, "the key file cannot be read; the last good keys stay in force"),
     }),
-    resolveSecret: createSecretResolver(environment),
+    resolveSecret: secrets.resolve,
     control: control === undefined ? undefined : (request) => control.send(request),
     metrics,
     log,
@@ -59,7 +60,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   log.info({ url: gateway.url, version: manifest.version }, "gateway listens");
   ownProcess(async () => {
     await gateway.close();
-    await Promise.all([fleet.close(), control?.close()]);
+    await Promise.all([fleet.close(), control?.close(), secrets.close()]);
     metrics.close();
     log.info({}, "gateway stopped");
   }, log);

@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest } from "../cli/roles.ts";
 import { clientUrl } from "../config/client-url.ts";
-import { createSecretResolver } from "../config/secrets.ts";
+import type { ResolveSecret } from "../config/secrets.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Supervisor } from "../supervisor/create-supervisor.ts";
 
@@ -14,6 +14,7 @@ export interface ServersOptions {
   readonly hostId: string;
   readonly registry: Registry;
   readonly supervisor: Supervisor;
+  readonly resolveSecret: ResolveSecret;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -25,7 +26,8 @@ export interface Servers {
   stop(): Promise<void>;
 }
 
-export function openServers({ request, hostId, registry, supervisor, clock, log }: ServersOptions): Servers {
+export function openServers(options: ServersOptions): Servers {
+  const { request, hostId, registry, supervisor, resolveSecret, clock, log } = options;
   const { config, paths } = request.loaded;
   const { discovery, listen } = config;
   const attacher = createAttacher({
@@ -33,7 +35,7 @@ export function openServers({ request, hostId, registry, supervisor, clock, log 
     storePath: paths.attachments,
     clock,
     log,
-    resolveSecret: createSecretResolver(request.environment),
+    resolveSecret,
     hostId,
     declared: config.attach,
   });

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import type { PlatformStatus } from "../../src/control/status.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
@@ -239,4 +241,41 @@ test("drains, keys and logs by their verbs", { timeout: 120_000 }, async (t) => 
   assert.equal(lines.lines.length, 2);
   const missing = await run("logs", "gatway");
   assert.match(missing.stderr, /Did you mean gateway\?/);
+});
+
+test("a server's key in the environment of up reaches the gateway, and nobody else", {
+  timeout: 120_000,
+}, async (t) => {
+  const backend = await startFakeBackend("openai-compatible", { key: "sk-upstream-0123456789" });
+  t.after(() => backend.close());
+  const platform = await start(t, { env: { UPSTREAM_KEY: "sk-upstream-0123456789", OTHER_KEY: "hidden" } });
+  const { data, url, key } = platform;
+  const attached = await nexus(["attach", backend.url, "--key-from", "env:UPSTREAM_KEY", "--data", data]);
+  assert.equal(attached.code, 0, attached.stderr);
+  const chat = await nexus(["chat", "--data", data, "Hello?"]);
+  assert.equal(chat.code, 0, chat.stderr);
+  assert.doesNotMatch((await nexus(["status", "--json", "--data", data])).stdout, /sk-upstream/);
+
+  const ask = (base: object, path: string, reference: string) =>
+    new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+      const headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
+      const outgoing = request({ ...base, method: "POST", path, headers }, async (answer) =>
+        resolve({ status: answer.statusCode, body: await text(answer) }),
+      );
+      outgoing.on("error", reject).end(JSON.stringify({ reference }));
+    });
+  const socket = { socketPath: join(data, "control.sock") };
+  assert.equal((await ask(socket, "/internal/secrets/resolve", "env:UPSTREAM_KEY")).status, 200);
+  assert.equal((await ask(socket, "/internal/secrets/resolve", "env:OTHER_KEY")).status, 404, "not in use");
+  const { hostname, port } = new URL(url);
+  for (const path of [
+    "/internal",
+    "/v1/nexus/internal",
+    "/v1/nexus/../../internal",
+    "/v1/nexus/%2e%2e/%2e%2e/internal",
+  ]) {
+    const answer = await ask({ hostname, port }, `${path}/secrets/resolve`, "env:UPSTREAM_KEY");
+    assert.equal(answer.status, 404, `${path} over the gateway`);
+    assert.doesNotMatch(answer.body, /sk-upstream/);
+  }
 });
