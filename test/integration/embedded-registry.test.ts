@@ -193,8 +193,8 @@ test(
     const aside = readdirSync(directory).find((name) => name.includes("corrupt"));
     assert.ok(aside !== undefined, "the directory in its place is put aside like any file");
     mkdirSync(snapshotPath);
-    await registry.drain({ kind: "host", name: "h" }, "");
     await registry.register(record("a"), ttl * 10);
+    await registry.drain({ kind: "host", name: "h" }, "");
     assert.match(registry.problem() ?? "", /registry\.json cannot be written/);
     assert.equal(registry.current().instances.size, 1);
     rmdirSync(snapshotPath);

@@ -125,6 +125,8 @@ test(
     rmSync(path);
     const gone = await snapshotWhen(source, (now) => now.stale);
     assert.equal(gone.instances.size, 2);
+    writeFileSync(path, two);
+    await snapshotWhen(source, (now) => !now.stale);
   },
 );
 
