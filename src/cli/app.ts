@@ -69,12 +69,18 @@ export function buildCli(): Application<CliContext> {
         distanceOptions: { threshold: 2, weights: { insertion: 1, deletion: 1, substitution: 1, transposition: 1 } },
       },
       documentation: { disableAnsiColor: true, useAliasInUsageLine: false, onlyRequiredInUsageLine: false },
-      localization: { text: { ...text_en, headers, ...usageErrors } },
+      localization: { text: { ...text_en, headers, briefs, ...usageErrors } },
     },
   );
 }
 
 const headers = { usage: "Usage", aliases: "Aliases", commands: "Verbs", flags: "Flags", arguments: "Arguments" };
+
+const briefs = {
+  ...text_en.briefs,
+  help: "Show this help",
+  argumentEscapeSequence: "What follows is an argument, also with a dash in front",
+};
 
 const usageErrors = {
   noCommandRegisteredForInput: ({ input, corrections }: { input: string; corrections: readonly string[] }) =>

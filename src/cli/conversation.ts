@@ -4,7 +4,7 @@ import { type ChatAnswer, type ChatMessage, listChatModels, streamChat } from ".
 import { toFailure } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import type { HttpTarget } from "./http-client.ts";
-import { showPieces } from "./show-pieces.ts";
+import { createPieceView } from "./show-pieces.ts";
 
 export interface ConversationOptions {
   readonly context: CliContext;
@@ -99,18 +99,20 @@ async function answerTurn(
   const stop = new AbortController();
   const release = context.interrupts.take(() => stop.abort());
   let content = "";
-  const show = showPieces(terminal);
+  const view = createPieceView(terminal);
   try {
     const answer = await streamChat(
       gateway,
       { model: conversation.model, messages: [...conversation.system, ...messages], signal: stop.signal },
       (piece) => {
         if (piece.kind === "answer") content += piece.text;
-        show(piece);
+        view.show(piece);
       },
     );
     conversation.last = answer;
+    view.end();
   } catch (error) {
+    view.end();
     const failure = toFailure(error);
     const said = stop.signal.aborted ? ["(stopped)"] : failure.lines;
     terminal.note(content === "" ? "" : "\n", ...said.map((line) => terminal.paintNote("yellow", line)));

@@ -66,7 +66,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
   const { stdout, stderr, environment } = options;
   const mayColour = (environment.NO_COLOR ?? "") === "" && environment.TERM !== "dumb";
   const paint = paletteFor(mayColour && stdout.isTTY === true);
-  const columns = stdout.columns ?? stderr.columns ?? 100;
+  const columnsNow = () => stdout.columns ?? stderr.columns ?? 100;
   const isLive = stderr.isTTY === true && environment.TERM !== "dumb";
   return {
     write: (text) => void stdout.write(text),
@@ -76,8 +76,11 @@ export function createTerminal(options: TerminalOptions): Terminal {
     paintNote: paletteFor(mayColour && stderr.isTTY === true),
     isInteractive: options.stdin.isTTY === true && stdout.isTTY === true,
     isLive,
-    columns,
-    table: (rows, header) => layOutTable(rows, header, { paint, width: stdout.isTTY === true ? columns : undefined }),
+    get columns() {
+      return columnsNow();
+    },
+    table: (rows, header) =>
+      layOutTable(rows, header, { paint, width: stdout.isTTY === true ? columnsNow() : undefined }),
     live: () => (isLive ? createLiveArea(stderr) : { update: () => {}, clear: () => {} }),
   };
 }

@@ -6,7 +6,7 @@ import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import type { HttpTarget } from "../http-client.ts";
 import { findPlatform } from "../platform.ts";
-import { showPieces } from "../show-pieces.ts";
+import { createPieceView } from "../show-pieces.ts";
 import type { Verb } from "../verb.ts";
 
 export interface ChatFlags extends DataFlag, JsonFlag {
@@ -31,13 +31,13 @@ export const chat: Verb<ChatFlags, string[]> = async ({ context }, flags, ...wor
     await converse({ context, gateway, model, system });
     return undefined;
   }
-  const show = flags.json === true ? () => {} : showPieces(context.terminal);
+  const view = flags.json === true ? undefined : createPieceView(context.terminal);
   const answer = await streamChat(
     gateway,
     { model, messages: [...system, { role: "user", content: question }], signal: context.interrupts.signal },
-    show,
-  );
-  if (flags.json !== true) context.terminal.print("");
+    (piece) => view?.show(piece),
+  ).finally(() => view?.end());
+  if (view !== undefined) context.terminal.print("");
   return { json: answer, text: [] };
 };
 
