@@ -25,6 +25,7 @@ function open(context: TestContext, options: Partial<EmbeddedRegistryOptions> & 
   return { registry, holder: registry, clock };
 }
 
+// proves: registry.lease, registry.watch, registry.bad-record, registry.one-contract
 registryContract("embedded registry", async (context) => open(context));
 registryContract("embedded registry with a snapshot on disk", async (context) =>
   open(context, { snapshotPath: join(temporaryDirectory(), "registry.json") }),
@@ -91,6 +92,7 @@ function paths() {
   return { directory, snapshotPath: join(directory, "registry.json") };
 }
 
+// proves: registry.drain
 test("embedded registry: records, lease ids and drains come back, with one fresh term each", limit, async (context) => {
   const { snapshotPath } = paths();
   const first = open(context, { snapshotPath });
@@ -126,6 +128,7 @@ test("embedded registry: a drain is on disk before it returns, and the rest soon
   assert.equal(again.registry.current().policy.drained.length, 1);
 });
 
+// proves: registry.snapshot
 test("embedded registry: a write that was cut leaves the state before it, and no litter", limit, async (context) => {
   const { directory, snapshotPath } = paths();
   const first = open(context, { snapshotPath });
