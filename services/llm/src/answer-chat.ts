@@ -114,7 +114,10 @@ export async function* chatChunks(request: ChatRequest, steps: AsyncIterable<Cha
       logprobs,
       finish_reason: end,
     });
-    if (!begun.has(index)) yield chunk([{ ...delta({ role: "assistant", content: "" }), logprobs: null }]);
+    if (!begun.has(index)) {
+      const opening = { role: "assistant", content: calls.length > 0 && content === "" ? null : "" };
+      yield chunk([{ ...delta(opening), logprobs: null }]);
+    }
     begun.add(index);
     if (content !== "" || (wantsLogprobs && step.logprobs.length > 0)) yield chunk([delta({ content })]);
     for (const call of calls) {

@@ -93,7 +93,7 @@ function reportMissing({ settings, context, library }: KeepModelsOptions, error:
     .map(({ entry }) => entry.id)
     .filter((id) => id !== settings.modelId);
   if (others.length > 0) context.check(check, { status: "ok", reason: `Serving ${others.join(", ")}. ${reason}` });
-  else context.check(check, { status: "pending", reason: `${reason} Tried again every minute.` });
+  else context.check(check, { status: "failed", reason: `${reason} Tried again every minute.` });
 }
 
 /** Resolves after `timeoutMs`, when the files have changed since `stamp`, or when the service shuts down. */

@@ -8,12 +8,14 @@ export function numberExpression(schema: JsonSchema, type: "integer" | "number",
   if (boundKeys.every((key) => schema[key] === undefined)) return type;
   const bound = (key: (typeof boundKeys)[number]): number | undefined => {
     const value = schema[key];
-    if (value === undefined || (typeof value === "number" && Math.abs(value) <= integerMax)) return value;
-    throw unsupported(`${at}.${key} is no number of at most 15 digits`);
+    if (value === undefined) return undefined;
+    if (typeof value !== "number" || !Number.isFinite(value)) throw unsupported(`${at}.${key} is no number`);
+    // A bound beyond what is written here, such as the largest safe integer, does not restrict it.
+    return Math.max(-integerMax - 1, Math.min(integerMax + 1, value));
   };
   const [above, below] = [bound("exclusiveMinimum"), bound("exclusiveMaximum")];
-  const low = Math.ceil(bound("minimum") ?? -integerMax);
-  const high = Math.floor(bound("maximum") ?? integerMax);
+  const low = Math.max(-integerMax, Math.ceil(bound("minimum") ?? -integerMax));
+  const high = Math.min(integerMax, Math.floor(bound("maximum") ?? integerMax));
   const whole = integerRange(
     Math.max(low, above === undefined ? -integerMax : Math.floor(above) + 1),
     Math.min(high, below === undefined ? integerMax : Math.ceil(below) - 1),

@@ -3,7 +3,7 @@ import type { LlamaModel, Token } from "node-llama-cpp";
 /** Turns tokens into text as they come; a character that spans tokens comes out whole. */
 export interface TokenText {
   push(token: Token): string;
-  /** What is left of an incomplete character. */
+  /** What is left, without a character that the end cut off. */
   flush(): string;
 }
 
@@ -26,6 +26,6 @@ export function createTokenText(model: Pick<LlamaModel, "detokenize">): TokenTex
       const text = model.detokenize(pending, false, before);
       return text.endsWith("\uFFFD") && pending.length < spanMax ? "" : take(text);
     },
-    flush: () => (pending.length === 0 ? "" : take(model.detokenize(pending, false, before))),
+    flush: () => (pending.length === 0 ? "" : take(model.detokenize(pending, false, before).replace(/\uFFFD+$/, ""))),
   };
 }

@@ -126,6 +126,12 @@ describe("JSON schema grammars", { timeout: 120_000 }, () => {
     }
   });
 
+  it("take the bounds that schema libraries write for whole numbers", async () => {
+    const schema = { type: "integer", minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER };
+    assert.ok(Number.isSafeInteger(JSON.parse((await write(schema, 1)) ?? "")));
+    assert.throws(() => grammarFor({ type: "integer", minimum: Number.MAX_SAFE_INTEGER }), /lies within the bounds/);
+  });
+
   it("write dates, times and ids", async () => {
     const formats = ["date", "time", "date-time", "uuid"];
     const properties = Object.fromEntries(formats.map((format) => [format, { type: "string", format }]));
