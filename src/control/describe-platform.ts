@@ -27,6 +27,11 @@ export interface PlatformFacts {
 /** The process whose address is the platform's. */
 export const gatewayProcess = "gateway";
 
+/** The built-in model service. */
+export const modelProcess = "llm";
+
+const otherModels = "`nexus models` lists models and adds others; `nexus attach URL` adds a server that has some.";
+
 /** Puts everything that is known into the status. Pure. */
 export function describePlatform(facts: PlatformFacts): PlatformStatus {
   const processes = facts.processes.map((process) => describeProcess(process, facts));
@@ -143,7 +148,8 @@ function processProblems(process: ProcessInfo): Problem[] {
     return [{ subject, message: `is started again soon: ${process.reason ?? "it ended"}`, fix: seeLog }];
   }
   const failed = Object.entries(process.readiness?.checks ?? {}).filter(([, check]) => check.status === "failed");
-  return failed.map(([name, check]) => ({ subject, message: check.reason ?? `${name} failed`, fix: seeLog }));
+  const fix = subject === modelProcess ? `${otherModels} ${seeLog}` : seeLog;
+  return failed.map(([name, check]) => ({ subject, message: check.reason ?? `${name} failed`, fix }));
 }
 
 function attachmentProblems({ name, url, state, state_reason: reason }: AttachmentInfo): Problem[] {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import type { DataPaths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
-import { gatewayProcess } from "../control/describe-platform.ts";
+import { gatewayProcess, modelProcess } from "../control/describe-platform.ts";
 import { toProcessSpec } from "../supervisor/config.ts";
 import type { ProcessSpec } from "../supervisor/process-spec.ts";
 
@@ -63,7 +63,7 @@ async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecs
 function llmSpec({ config, paths, llmEntry, version, hostId, environment }: ChildSpecsOptions): ProcessSpec {
   const { contextTokens, threads, parallel } = config.builtin;
   return {
-    name: "llm",
+    name: modelProcess,
     command: [process.execPath, llmEntry],
     env: {
       NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
