@@ -99,6 +99,7 @@ test("an unchanged registry is an empty change, and one record among many is a c
   const change = JSON.parse(encodeChange(from, to));
   assert.deepEqual([change.changed.length, change.removed.length], [1, 0]);
 });
+// proves: registry.bad-record
 
 test("one bad record of 1,000 leaves 999, and is listed with its reason", () => {
   const records = Array.from({ length: 1_000 }, (_, at) => makeRecord({ service: "chat", instance: `i${at}` }));

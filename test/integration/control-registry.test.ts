@@ -63,6 +63,7 @@ async function open(context: TestContext, options: Partial<ControlRegistryOption
   const registry = client(context, { url: `unix:${socketPath}`, ...options });
   return { registry, holder, clock, app, requests, socketPath };
 }
+// proves: registry.one-contract
 
 registryContract("control registry", open);
 viewContract("control registry", async (context) => {
@@ -94,6 +95,7 @@ test("control registry: who only registers opens no watch; who looks opens one",
   assert.deepEqual(requests.slice(2), ["GET /v1/nexus/registry/watch?changes=true"]);
 });
 
+// proves: registry.outage
 test(
   "control registry: serves the last view, flagged stale, while the control is away, and recovers",
   limit,
@@ -140,6 +142,7 @@ test(
   },
 );
 
+// proves: registry.outage
 test("control registry: a restart without the control serves at once from its file", limit, async (context) => {
   const cachePath = join(temporaryDirectory(), "view.json");
   const { registry, holder, app, socketPath } = await open(context, { cachePath });

@@ -111,6 +111,7 @@ const commands = fc.commands(
   ],
   { size: "+1" },
 );
+// proves: registry.lease, registry.snapshot
 
 test("the embedded registry lives random lives as a trivial model does", { timeout: 60_000 }, async () => {
   let life = 0;

@@ -16,6 +16,7 @@ async function open(context: TestContext, text?: string, options: Partial<Static
   await source.ready();
   return { source, path };
 }
+// proves: registry.static-file, registry.one-contract
 
 viewContract("static file", async (context) => {
   const { source, path } = await open(context, "[]");
@@ -98,6 +99,7 @@ for (const [what, text, reason] of [
   ["that holds something else", "instances: 5", /must be a list/],
   ["that repeats a key", "instances: []\ninstances: []", /^line 2, column 1: /],
 ] as const) {
+  // proves: registry.static-file
   test(`static file: a file ${what} leaves the last good state, and says why`, limit, async (context) => {
     const { source, path } = await open(context, two);
     const before = source.current();
