@@ -1,6 +1,6 @@
 import { link, open, rename, rm, writeFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { identify, isAlive, type ProcessIdentity } from "../supervisor/process-identity.ts";
+import { identify, isAlive, type ProcessIdentity } from "../base/process-identity.ts";
 
 /** Between two looks at a lock that another process holds. */
 const lookMs = 200;

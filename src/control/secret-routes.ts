@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
-import type { ResolveSecret } from "../config/secrets.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { RegistryView } from "../registry/registry.ts";
 import type { ControlRoutes } from "./server.ts";
@@ -14,7 +13,10 @@ export const secretPath = "/internal/secrets/resolve";
  * Tells the gateway what `env:NAME` means in the environment of `nexus up`: its own holds no secrets, so that it can be
  * adopted by a parent that was started from another shell. Only references of records in force are answered.
  */
-export function secretRoutes(registry: RegistryView, resolveSecret: ResolveSecret): ControlRoutes {
+export function secretRoutes(
+  registry: RegistryView,
+  resolveSecret: (reference: string) => Promise<string>,
+): ControlRoutes {
   return (server) => {
     server.post(secretPath, async (request) => {
       const { reference } = parseOrThrow(requestSchema, request.body, "invalid_request", "The reference");

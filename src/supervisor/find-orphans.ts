@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
+import { isAlive } from "../base/process-identity.ts";
 import { findMarked } from "./leftovers.ts";
-import { isAlive } from "./process-identity.ts";
 import { readRunRecords } from "./run-file.ts";
 
 /** Names under which processes of a run directory live, on record or not, whoever started them. */

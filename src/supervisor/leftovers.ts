@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
+import { identify, isAlive, type ProcessIdentity } from "../base/process-identity.ts";
 import { sendSignal } from "./process-group.ts";
-import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
 import { nameFromAddressFile } from "./run-file.ts";
 
 const pollMs = 10;

@@ -12,10 +12,10 @@ import {
 } from "../../test/support/supervised.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
+import { identify, isAlive } from "../base/process-identity.ts";
 import { boundLog } from "./bounded-log.ts";
 import type { ProcessExit, ProcessHandle } from "./driver.ts";
 import { createProcessDriver } from "./process-driver.ts";
-import { identify, isAlive } from "./process-identity.ts";
 import { type RunRecord, writeRunRecord } from "./run-file.ts";
 
 const options = { timeout: 20_000 };

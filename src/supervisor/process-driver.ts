@@ -1,12 +1,12 @@
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { isAlive, type ProcessIdentity } from "../base/process-identity.ts";
 import { keepLogsBounded } from "./bounded-log.ts";
 import type { Driver, ProcessExit, ProcessHandle } from "./driver.ts";
 import { inheritedEnvironment } from "./inherited-environment.ts";
 import { addressVariable, findMarked, killAll } from "./leftovers.ts";
 import { endGroup, launchDetached, signalGroup } from "./process-group.ts";
-import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { ProcessSpec } from "./process-spec.ts";
 import {
   makeDirectories,

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
+import { identify, type ProcessIdentity } from "../base/process-identity.ts";
 import type { ProcessExit } from "./driver.ts";
-import { identify, type ProcessIdentity } from "./process-identity.ts";
 
 export interface Launch {
   readonly command: readonly [string, ...string[]];

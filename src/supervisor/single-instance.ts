@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
-import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
+import { identify, isAlive, type ProcessIdentity } from "../base/process-identity.ts";
 
 /** The right to run a platform in a data directory; ends with the process at the latest. */
 export interface SingleInstance {
