@@ -5,7 +5,10 @@ import type { TestContext } from "node:test";
 export async function rawSocket(t: TestContext, url: string) {
   const { hostname, port } = new URL(url);
   const socket: Socket = connect(Number(port), hostname);
-  socket.on("error", () => {});
+  let error: Error | undefined;
+  socket.on("error", (thrown) => {
+    error = thrown;
+  });
   t.after(() => socket.destroy());
   await new Promise<void>((resolve) => socket.once("connect", resolve));
   let text = "";
@@ -27,6 +30,8 @@ export async function rawSocket(t: TestContext, url: string) {
   return {
     socket,
     text: () => text,
+    /** What broke the connection, if anything did. */
+    error: () => error,
     send: (part: string | Buffer) => new Promise<void>((resolve) => socket.write(part, () => resolve())),
     /** Resolves with all that came as soon as it fits; rejects when the connection closes before. */
     async until(pattern: RegExp): Promise<string> {
