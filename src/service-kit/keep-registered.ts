@@ -37,88 +37,114 @@ export interface KeptRegistration {
  * with growing pauses while the registry is away. Never throws: an outage of the registry is no outage of the instance.
  */
 export function keepRegistered(options: KeepRegisteredOptions): KeptRegistration {
-  const { registry, clock, log, ttlMs = leaseTtlMsDefault, random = Math.random } = options;
-  let lease: Lease | undefined;
-  let isChanged = false;
-  let isStopped = false;
-  let failures = 0;
-  let lastReason = "";
-  let wake = (): void => {};
+  return new RegistrationLoop(options);
+}
 
-  /** The one call that is due: register, write the record again, or just renew. */
-  const call = async (): Promise<Lease> => {
-    if (lease !== undefined && !isChanged) {
-      await registry.renew(lease.id);
-      return lease;
+class RegistrationLoop implements KeptRegistration {
+  readonly #options: KeepRegisteredOptions;
+  readonly #ttlMs: number;
+  readonly #running: Promise<void>;
+  #lease: Lease | undefined;
+  #isChanged = false;
+  #isStopped = false;
+  #failures = 0;
+  #lastReason = "";
+  #wake: () => void = () => {};
+  #ended: Promise<void> | undefined;
+
+  constructor(options: KeepRegisteredOptions) {
+    this.#options = options;
+    this.#ttlMs = options.ttlMs ?? leaseTtlMsDefault;
+    this.#running = this.#run();
+  }
+
+  changed(): void {
+    this.#isChanged = true;
+    this.#wake();
+  }
+
+  stop(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      const pauseMs = await this.#step();
+      const isBackingOff = this.#failures > 0;
+      if (this.#isStopped || pauseMs === 0 || (this.#isChanged && !isBackingOff)) continue;
+      await this.#pause(pauseMs, isBackingOff);
     }
-    isChanged = false;
-    const record = options.record();
-    if (lease === undefined) return await registry.register(record, ttlMs);
-    await registry.renew(lease.id, record);
-    return lease;
-  };
-  /** Milliseconds until the next call. */
-  const step = async (): Promise<number> => {
-    const writes = lease === undefined || isChanged;
+  }
+
+  #pause(pauseMs: number, isBackingOff: boolean): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(pauseMs, resolve);
+      this.#wake = () => {
+        // A change is no reason to press a registry that does not answer.
+        if (isBackingOff && !this.#isStopped) return;
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Makes the one call that is due; resolves to the milliseconds until the next. */
+  async #step(): Promise<number> {
+    const { clock, log } = this.#options;
+    const writes = this.#lease === undefined || this.#isChanged;
     try {
-      const held = await within(call(), ttlMs, clock);
-      if (lease === undefined || failures > 0) log.info({ lease_ttl_ms: held.ttlMs }, "registered");
-      lease = held;
-      failures = 0;
-      lastReason = "";
-      return isChanged ? 0 : held.ttlMs / 3;
+      const held = await within(this.#call(), this.#ttlMs, clock);
+      if (this.#lease === undefined || this.#failures > 0) log.info({ lease_ttl_ms: held.ttlMs }, "registered");
+      this.#lease = held;
+      this.#failures = 0;
+      this.#lastReason = "";
+      return this.#isChanged ? 0 : held.ttlMs / 3;
     } catch (error) {
-      if (lease !== undefined && error instanceof NexusError && error.code === "lease_expired") {
-        lease = undefined;
+      if (this.#lease !== undefined && error instanceof NexusError && error.code === "lease_expired") {
+        this.#lease = undefined;
         log.warn({}, "the lease has run out, registering again");
         return 0;
       }
-      isChanged ||= writes;
-      const reason = describeError(error);
-      log[reason === lastReason ? "debug" : "warn"]({ reason }, "cannot register, trying again");
-      lastReason = reason;
-      return backoffMs(failures++, random());
+      this.#isChanged ||= writes;
+      return this.#backOff(describeError(error));
     }
-  };
-  const run = async (): Promise<void> => {
-    while (!isStopped) {
-      const pauseMs = await step();
-      const isBackingOff = failures > 0;
-      if (isStopped || pauseMs === 0 || (isChanged && !isBackingOff)) continue;
-      await new Promise<void>((resolve) => {
-        const cancel = clock.after(pauseMs, resolve);
-        wake = () => {
-          // A change is no reason to press a registry that does not answer.
-          if (isBackingOff && !isStopped) return;
-          cancel();
-          resolve();
-        };
-      });
+  }
+
+  /** Registers, writes the record again, or just renews. */
+  async #call(): Promise<Lease> {
+    const { registry, record } = this.#options;
+    const lease = this.#lease;
+    if (lease !== undefined && !this.#isChanged) {
+      await registry.renew(lease.id);
+      return lease;
     }
-  };
-  const running = run();
-  const end = async (): Promise<void> => {
-    isStopped = true;
-    wake();
+    this.#isChanged = false;
+    const current = record();
+    if (lease === undefined) return await registry.register(current, this.#ttlMs);
+    await registry.renew(lease.id, current);
+    return lease;
+  }
+
+  #backOff(reason: string): number {
+    const { log, random = Math.random } = this.#options;
+    log[reason === this.#lastReason ? "debug" : "warn"]({ reason }, "cannot register, trying again");
+    this.#lastReason = reason;
+    return backoffMs(this.#failures++, random());
+  }
+
+  async #end(): Promise<void> {
+    const { registry, clock, log } = this.#options;
+    this.#isStopped = true;
+    this.#wake();
     const deregister = async (): Promise<void> => {
-      await running;
-      if (lease !== undefined) await registry.deregister(lease.id);
+      await this.#running;
+      if (this.#lease !== undefined) await registry.deregister(this.#lease.id);
     };
     await within(deregister(), stopMs, clock).catch((error: unknown) => {
       log.warn({ reason: describeError(error) }, "cannot deregister, the lease will run out by itself");
     });
-  };
-  let ended: Promise<void> | undefined;
-  return {
-    changed() {
-      isChanged = true;
-      wake();
-    },
-    stop() {
-      ended ??= end();
-      return ended;
-    },
-  };
+  }
 }
 
 /** Doubling from the first to the highest pause; the upper half of each is random. */
