@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { NexusError } from "nexus/base";
-import { createModelPool } from "./model-pool.ts";
+import { ModelPool } from "./model-pool.ts";
 
 const forever = new AbortController().signal;
 
 /** A pool of models that open when told to. */
 function fakePool(loadedMax: number, open = async (_id: string): Promise<void> => {}) {
   const events: string[] = [];
-  const pool = createModelPool({
+  const pool = new ModelPool({
     loadedMax,
     onChange: () => {},
     async open(id) {

@@ -12,19 +12,9 @@ export interface Lease<M> {
   release(): void;
 }
 
-export interface ModelPool<M> {
-  /**
-   * The model, loaded if it is not yet. When the pool is full, the idle model that was used longest ago makes room; while
-   * all are in use, waits. Throws what opening throws, and the signal's reason; a load that others may wait for goes on.
-   */
-  acquire(id: string, signal: AbortSignal): Promise<Lease<M>>;
-  state(id: string): "loaded" | "loading" | "available";
-  /** Closes everything. Nothing can be acquired afterwards. */
-  close(): Promise<void>;
-}
-
 export interface ModelPoolOptions<M> {
   readonly open: (id: string) => Promise<M>;
+  /** Models in memory at once. */
   readonly loadedMax: number;
   /** Called after every change of a state. */
   readonly onChange: () => void;
@@ -40,69 +30,58 @@ interface Slot<M> {
 }
 
 /** Keeps at most `loadedMax` models in memory and never closes one in use. */
-export function createModelPool<M extends Poolable>(options: ModelPoolOptions<M>): ModelPool<M> {
-  const slots = new Map<string, Slot<M>>();
-  const closing = new Set<Promise<void>>();
-  let waiters: (() => void)[] = [];
-  let uses = 0;
-  let isClosed = false;
+export class ModelPool<M extends Poolable> {
+  readonly #options: ModelPoolOptions<M>;
+  readonly #slots = new Map<string, Slot<M>>();
+  readonly #closing = new Set<Promise<void>>();
+  #waiters: (() => void)[] = [];
+  #uses = 0;
+  #isClosed = false;
 
-  const wake = (): void => {
-    for (const waiter of waiters.splice(0)) waiter();
-  };
-  const changed = (): void => {
-    wake();
-    options.onChange();
-  };
-  const close = (slot: Slot<M>): Promise<void> => {
-    slots.delete(slot.id);
-    const done: Promise<void> = slot.opening
-      .then((model) => model.dispose())
-      .finally(() => {
-        closing.delete(done);
-        changed();
-      });
-    closing.add(done);
-    return done;
-  };
-  const leastRecent = (): Slot<M> | undefined =>
-    [...slots.values()].filter((slot) => slot.users === 0 && slot.isOpen).sort((a, b) => a.usedAt - b.usedAt)[0];
+  constructor(options: ModelPoolOptions<M>) {
+    this.#options = options;
+  }
 
-  /** Frees memory and tries once more when a model does not fit beside idle ones. */
-  const openWithRoom = async (id: string): Promise<M> => {
-    try {
-      return await options.open(id);
-    } catch (error) {
-      const idle = error instanceof NexusError && error.code === "no_instance_available" ? leastRecent() : undefined;
-      if (idle === undefined) throw error;
-      await close(idle);
-      return await options.open(id);
+  /**
+   * The model, loaded if it is not yet. When the pool is full, the idle model that was used longest ago makes room; while
+   * all are in use, waits. Throws what opening throws, and the signal's reason; a load that others may wait for goes on.
+   */
+  async acquire(id: string, signal: AbortSignal): Promise<Lease<M>> {
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#isClosed) throw new NexusError("draining", "This service is shutting down.");
+      const slot = this.#slots.get(id);
+      if (slot !== undefined) return await this.#use(slot, signal);
+      const idle = this.#leastRecent();
+      if (this.#slots.size + this.#closing.size < this.#options.loadedMax) this.#open(id);
+      else if (this.#closing.size === 0 && idle !== undefined) await unlessAborted(this.#close(idle), signal);
+      else await unlessAborted(this.#nextChange(), signal);
     }
-  };
-  const open = (id: string): void => {
-    const slot: Slot<M> = { id, opening: openWithRoom(id), isOpen: false, users: 0, usedAt: ++uses };
-    slots.set(id, slot);
-    slot.opening.then(
-      () => {
-        slot.isOpen = true;
-        changed();
-      },
-      () => {
-        slots.delete(id);
-        changed();
-      },
-    );
-    options.onChange();
-  };
-  const use = async (slot: Slot<M>, signal: AbortSignal): Promise<Lease<M>> => {
+  }
+
+  state(id: string): "loaded" | "loading" | "available" {
+    const slot = this.#slots.get(id);
+    if (slot === undefined) return "available";
+    return slot.isOpen ? "loaded" : "loading";
+  }
+
+  /** Closes everything. Nothing can be acquired afterwards. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake();
+    const open = [...this.#slots.values()].map((slot) => this.#close(slot));
+    await Promise.allSettled([...open, ...this.#closing]);
+  }
+
+  async #use(slot: Slot<M>, signal: AbortSignal): Promise<Lease<M>> {
     slot.users++;
-    slot.usedAt = ++uses;
+    slot.usedAt = ++this.#uses;
     let isHeld = true;
     const release = (): void => {
       if (!isHeld) return;
       isHeld = false;
       slot.users--;
-      wake();
+      this.#wake();
     };
     try {
       return { model: await unlessAborted(slot.opening, signal), release };
@@ -110,34 +89,66 @@ export function createModelPool<M extends Poolable>(options: ModelPoolOptions<M>
       release();
       throw error;
     }
-  };
-  const nextChange = (): Promise<void> => new Promise((resolve) => void waiters.push(resolve));
+  }
 
-  return {
-    async acquire(id, signal) {
-      for (;;) {
-        signal.throwIfAborted();
-        if (isClosed) throw new NexusError("draining", "This service is shutting down.");
-        const slot = slots.get(id);
-        if (slot !== undefined) return await use(slot, signal);
-        const idle = leastRecent();
-        if (slots.size + closing.size < options.loadedMax) open(id);
-        else if (closing.size === 0 && idle !== undefined) await unlessAborted(close(idle), signal);
-        else await unlessAborted(nextChange(), signal);
-      }
-    },
-    state(id) {
-      const slot = slots.get(id);
-      if (slot === undefined) return "available";
-      return slot.isOpen ? "loaded" : "loading";
-    },
-    async close() {
-      isClosed = true;
-      wake();
-      await Promise.allSettled([...[...slots.values()].map(close), ...closing]);
-      waiters = [];
-    },
-  };
+  #open(id: string): void {
+    const slot: Slot<M> = { id, opening: this.#openWithRoom(id), isOpen: false, users: 0, usedAt: ++this.#uses };
+    this.#slots.set(id, slot);
+    slot.opening.then(
+      () => {
+        slot.isOpen = true;
+        this.#changed();
+      },
+      () => {
+        this.#slots.delete(id);
+        this.#changed();
+      },
+    );
+    this.#options.onChange();
+  }
+
+  /** Frees memory and tries once more when a model does not fit beside idle ones. */
+  async #openWithRoom(id: string): Promise<M> {
+    try {
+      return await this.#options.open(id);
+    } catch (error) {
+      const isTooBig = error instanceof NexusError && error.code === "no_instance_available";
+      const idle = isTooBig ? this.#leastRecent() : undefined;
+      if (idle === undefined) throw error;
+      await this.#close(idle);
+      return await this.#options.open(id);
+    }
+  }
+
+  #close(slot: Slot<M>): Promise<void> {
+    this.#slots.delete(slot.id);
+    const done: Promise<void> = slot.opening
+      .then((model) => model.dispose())
+      .finally(() => {
+        this.#closing.delete(done);
+        this.#changed();
+      });
+    this.#closing.add(done);
+    return done;
+  }
+
+  #leastRecent(): Slot<M> | undefined {
+    const idle = [...this.#slots.values()].filter((slot) => slot.users === 0 && slot.isOpen);
+    return idle.sort((a, b) => a.usedAt - b.usedAt)[0];
+  }
+
+  #nextChange(): Promise<void> {
+    return new Promise((resolve) => void this.#waiters.push(resolve));
+  }
+
+  #changed(): void {
+    this.#wake();
+    this.#options.onChange();
+  }
+
+  #wake(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
 }
 
 /** Settles as `promise` does, or with the signal's reason if that comes first. */
