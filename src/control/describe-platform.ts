@@ -34,8 +34,10 @@ const otherModels = "`nexus models` lists models and adds others; `nexus attach 
 
 /** Puts everything that is known into the status. Pure. */
 export function describePlatform(facts: PlatformFacts): PlatformStatus {
-  const processes = facts.processes.map((process) => describeProcess(process, facts));
-  const gateway = processes.find(({ name }) => name === gatewayProcess);
+  const described = facts.processes.map((process) => describeProcess(process, facts));
+  const gateway = described.find(({ name }) => name === gatewayProcess);
+  // Where requests come in stands first.
+  const processes = [...described].sort((a, b) => Number(b === gateway) - Number(a === gateway));
   const { snapshot } = facts;
   return {
     version: facts.version,

@@ -29,9 +29,10 @@ const stopReserveMs = 2_000;
 export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpec[]> {
   const { config, paths } = options;
   return [
-    await gatewaySpec(options),
     ...(config.builtin.llm ? [llmSpec(options)] : []),
     ...config.services.filter((service) => service.enabled).map((service) => toProcessSpec(service, paths.root)),
+    // Last to start means first to stop: its requests can end before what serves them is told to go.
+    await gatewaySpec(options),
   ];
 }
 
