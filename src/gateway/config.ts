@@ -56,6 +56,11 @@ const probesSchema = z.strictObject({
     .positive()
     .default(2)
     .describe("Failed probes in a row that unroute; a refused connection needs one."),
+  keyedIntervalMs: milliseconds(
+    15_000,
+    "The same for servers that ask for a key: they may be far away, and somebody may count what they are asked.",
+  ),
+  keyedTimeoutMs: milliseconds(5_000, "For one probe of a server that asks for a key."),
 });
 
 /** `gateway`: limits, deadlines and retries of the request path. */

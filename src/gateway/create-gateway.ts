@@ -42,7 +42,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const conditions = new InstanceConditions(settings.ejection, clock);
   const upstreams = new Upstreams({
     timeouts: settings.timeouts,
-    probeTimeoutMs: settings.probes.timeoutMs,
+    probes: settings.probes,
     resolveSecret: options.resolveSecret,
   });
   const metrics = createGatewayMetrics(options.metrics, () => countReady(view, conditions));

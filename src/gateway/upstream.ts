@@ -16,7 +16,8 @@ export interface UpstreamRequest {
 
 export interface UpstreamsOptions {
   readonly timeouts: UpstreamTimeouts & { readonly connectMs: number };
-  readonly probeTimeoutMs: number;
+  /** Milliseconds for one probe; `keyedTimeoutMs` of a server that asks for a key. */
+  readonly probes: { readonly timeoutMs: number; readonly keyedTimeoutMs: number };
   /** Turns `env:NAME` or `file:PATH` into the key that it stands for. */
   readonly resolveSecret: (reference: string) => Promise<string>;
 }
@@ -63,7 +64,8 @@ export class Upstreams {
 
   /** Asks an instance whether it can take requests. Never throws. */
   async probe(record: InstanceRecord): Promise<ProbeResult> {
-    const signal = AbortSignal.timeout(this.#options.probeTimeoutMs);
+    const { timeoutMs, keyedTimeoutMs } = this.#options.probes;
+    const signal = AbortSignal.timeout(record.secret === null ? timeoutMs : keyedTimeoutMs);
     try {
       const request = { method: "GET", path: record.readiness_path, headers: {}, body: null, signal } as const;
       const answer = await this.send(record, request);

@@ -15,7 +15,7 @@ export interface ReadinessMonitorOptions {
   readonly conditions: InstanceConditions;
   /** Asks one instance, within its own time limit. Never throws. */
   readonly probe: (record: InstanceRecord) => Promise<ProbeResult>;
-  readonly settings: { readonly intervalMs: number; readonly failures: number };
+  readonly settings: { readonly intervalMs: number; readonly keyedIntervalMs: number; readonly failures: number };
   readonly clock: Clock;
   /** Told when an instance becomes ready (`undefined`) or unready (why). */
   readonly onChange: (key: string, unready: string | undefined) => void;
@@ -94,7 +94,8 @@ export class ReadinessMonitor {
     this.#apply(key, watched, result);
     // From start to start, and at once when the record changed meanwhile.
     const elapsed = clock.monotonic() - startedAt;
-    this.#schedule(key, watched, watched.record === record ? Math.max(0, settings.intervalMs - elapsed) : 0);
+    const intervalMs = record.secret === null ? settings.intervalMs : settings.keyedIntervalMs;
+    this.#schedule(key, watched, watched.record === record ? Math.max(0, intervalMs - elapsed) : 0);
   }
 
   #apply(key: string, watched: Watched, result: ProbeResult): void {

@@ -173,6 +173,7 @@ describe("tryCandidates", () => {
     assert.deepEqual((await run({ a: ["first_token_timeout", "ok"] })).sent, ["a"]);
   });
 
+  // proves: gateway.retry
   it("keeps to the number of attempts and to the budget", async () => {
     assert.equal((await run({ a: ["refused"], b: ["refused"], c: ["refused"], d: ["ok"] })).sent.length, 3);
     assert.equal((await run({ a: ["first_token_timeout"], b: ["ok"] }, 3, 0)).sent.length, 1);
@@ -211,7 +212,7 @@ describe("ReadinessMonitor", () => {
         probes.push(record.instance);
         return results.get(record.instance) ?? { kind: "ready" };
       },
-      settings: { intervalMs: 1_500, failures: 2 },
+      settings: { intervalMs: 1_500, keyedIntervalMs: 15_000, failures: 2 },
       clock,
       onChange: (key, unready) => changes.push(`${key} ${unready ?? "ready"}`),
     });
@@ -252,6 +253,18 @@ describe("ReadinessMonitor", () => {
     replace(makeSnapshot([makeRecord({ instance: "a" }), makeRecord({ instance: "b" })]));
     await clock.tick(0);
     assert.deepEqual(probes, ["a", "a", "a", "b"]);
+    monitor.close();
+  });
+
+  it("asks a server that needs a key less often, and at once after a failure all the same", async () => {
+    const { clock, probes, monitor } = start([makeRecord({ instance: "a", secret: "env:KEY" })]);
+    await clock.tick(14_999);
+    assert.equal(probes.length, 1);
+    await clock.tick(1);
+    assert.equal(probes.length, 2);
+    monitor.hurry("chat/a");
+    await clock.tick(0);
+    assert.equal(probes.length, 3);
     monitor.close();
   });
 
