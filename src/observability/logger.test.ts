@@ -48,12 +48,15 @@ test("lines below the level are not written", () => {
 
 test("secrets reach no line: not by name, not in a text, not in an error, not in a child's fields", () => {
   const { log, text, lines } = captured();
-  const secret = "sk-nexus-0123456789abcdef";
+  const secret = "sk-0123456789abcdef";
+  const ownKey = "nxs_J5uQ21ZNgNyQHWFZdAw8Ib5LfVz7CNpzJpCI8kk-wBU";
   const cause = new Error(`upstream refused authorization: Bearer abc.def-ghi and ${secret}`);
   log
     .child({ headers: { Authorization: `Bearer ${secret}`, "X-Api-Key": secret } })
     .error({ apiKey: secret, nested: [{ deep: { token: secret } }], error: new Error("failed", { cause }) }, secret);
+  log.warn({ header: `x: ${ownKey}` }, `somebody sent ${ownKey}`);
   assert.ok(!text().includes(secret));
+  assert.ok(!text().includes(ownKey));
   assert.ok(!text().includes("abc.def-ghi"));
   assert.equal(lines[0]?.apiKey, "[redacted]");
   assert.match(text(), /"message":"failed: upstream refused/);

@@ -21,7 +21,7 @@ export interface LoggerOptions {
 
 /**
  * JSON lines `{level, time, ...fields, message}`, `time` in ISO 8601 and UTC. Secrets by name (`authorization`,
- * `api_key`, ...) and by look (`Bearer ...`, `sk-...`) never reach the destination, in fields, messages and errors.
+ * `api_key`, ...) and by look (`Bearer ...`, `nxs_...`, `sk-...`) never reach the destination, in fields, messages and errors.
  * A destination that fails, such as a closed pipe or a full disk, costs lines and never the process.
  */
 export function createLogger(options: LoggerOptions = {}): Logger {

@@ -32,6 +32,7 @@ test("two registries share nothing, and reading twice does not add up", async (t
   assert.doesNotMatch(await other.text(), /nexus_only_here/);
 });
 
+// proves: contract.metrics
 test("labels are a closed set: an id of a request is refused by the types", (t) => {
   const metrics = createMetrics();
   t.after(() => metrics.close());

@@ -20,9 +20,9 @@ const secretNames: ReadonlySet<string> = new Set([
 ]);
 
 const redacted = "[redacted]";
-/** Bearer credentials and keys of OpenAI's look inside of a text, such as an error message that quotes a header. */
+/** Bearer credentials, Nexus's own keys and keys of OpenAI's look, such as in an error message that quotes a header. */
 const bearerPattern = /\b(bearer\s+)[A-Za-z0-9._~+/=-]+/gi;
-const keyPattern = /\bsk-[A-Za-z0-9_-]{8,}/g;
+const keyPattern = /\b(?:nxs_|sk-)[A-Za-z0-9_-]{8,}/g;
 /** Deeper than any field that is logged on purpose; also ends cycles. */
 const depthMax = 6;
 
