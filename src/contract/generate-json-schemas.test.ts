@@ -7,6 +7,7 @@ import { jsonSchemas, renderJsonSchema } from "./generate-json-schemas.ts";
 
 const directory = new URL("../../contract/", import.meta.url);
 
+// proves: contract.json-schemas
 test("the files under contract/ are those that the schemas give: run `npm run schema` after a change", async () => {
   const schemas = jsonSchemas();
   assert.deepEqual((await readdir(directory)).sort(), Object.keys(schemas).sort());

@@ -7,6 +7,7 @@ import { createDialects, recogniseBackend } from "./recognise-backend.ts";
 
 describe("recogniseBackend", () => {
   for (const kind of fakeKinds) {
+    // proves: attach.recognises
     it(`knows ${kind}`, async (test) => {
       const { dialect, description } = await seeBackend(test, await startBackend(test, kind));
       assert.equal(dialect?.name, kind);

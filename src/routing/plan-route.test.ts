@@ -46,6 +46,7 @@ describe("planRoute", () => {
     assert.equal(keys({ records: two, request: { turn: 1 } })[0], "chat/b");
   });
 
+  // proves: gateway.spreads
   it("prefers the loaded one, then the one with less load for its size", () => {
     const cold = [{ instance: "a", models: [{ id: "m", state: "available" as const }] }, { instance: "b" }];
     assert.equal(keys({ records: cold, conditions: { "chat/b": { inFlight: 7 } } })[0], "chat/b");

@@ -29,6 +29,7 @@ function setUp(prepare: (registry: RecordingRegistry) => void = () => {}) {
   };
 }
 
+// proves: contract.registers
 test("registers at once and renews every third of the lease", async () => {
   const { registry, clock, kept } = setUp();
   await clock.tick(0);
@@ -68,6 +69,7 @@ test("a change is written at once, and changes during a call are written once", 
   await kept.stop();
 });
 
+// proves: contract.registers
 test("a lost lease is replaced at once, with the newest record", async () => {
   const { registry, clock, kept } = setUp();
   await clock.tick(0);
@@ -79,6 +81,7 @@ test("a lost lease is replaced at once, with the newest record", async () => {
   await kept.stop();
 });
 
+// proves: contract.registers
 test("while the registry is away the pauses double up to 5 s, and a change does not shorten them", async () => {
   const { registry, clock, set, kept } = setUp((it) => {
     it.behave = async () => {

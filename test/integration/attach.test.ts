@@ -23,6 +23,7 @@ async function refusal(promise: Promise<unknown>): Promise<NexusError> {
 
 describe("attach", { timeout: 60_000 }, () => {
   for (const kind of fakeKinds) {
+    // proves: attach.recognises, attach.never-loads
     it(`registers ${kind} as it describes itself, and loads nothing`, async (test) => {
       const { attacher, backend, registry, until } = attachHarness(test);
       const server = await backend(kind);
@@ -52,6 +53,7 @@ describe("attach", { timeout: 60_000 }, () => {
     });
   }
 
+  // proves: attach.secret-reference
   it("sends the key and keeps only where it lives", async (test) => {
     const { attacher, backend, environment, record, until, storePath } = attachHarness(test);
     const server = await backend("openai-compatible", { key: "sk-upstream" });
@@ -138,6 +140,7 @@ describe("attach", { timeout: 60_000 }, () => {
 });
 
 describe("an attached server", { timeout: 60_000 }, () => {
+  // proves: attach.never-loads, attach.lease
   it("is looked at cheaply, and written again only when something changed", async (test) => {
     const { attacher, backend, clock, record, registry, until } = attachHarness(test);
     const server = await backend("ollama");
@@ -171,6 +174,7 @@ describe("an attached server", { timeout: 60_000 }, () => {
     assert.deepEqual([server.generations, server.loads], [0, 0]);
   });
 
+  // proves: attach.lease
   it("stays registered as failed while it is away, and comes back by itself", async (test) => {
     const { attacher, backend, clock, record, until } = attachHarness(test);
     let server = await backend("llama-cpp");

@@ -21,6 +21,7 @@ const platformVerbs = [
   ["chat", "hello"],
 ] as const;
 
+// proves: cli.exit-codes
 test("a verb without a platform ends with 3 and says what to do", async (t) => {
   const data = await makeDirectory(t);
   for (const verb of platformVerbs) {
@@ -31,6 +32,7 @@ test("a verb without a platform ends with 3 and says what to do", async (t) => {
   }
 });
 
+// proves: cli.json
 test("with --json an error is the one document on stdout", async (t) => {
   const data = await makeDirectory(t);
   const wrong = [["stauts"], ["status", "--nope"], ["up", "--port", "x"], ["attach"], ["config", "explain", "nothing"]];
@@ -51,6 +53,7 @@ test("with --json an error is the one document on stdout", async (t) => {
   }
 });
 
+// proves: cli.exit-codes
 test("a wrong command line ends with 2 and says what was meant", async () => {
   const cases: [args: string[], expected: RegExp][] = [
     [["stauts"], /unknown verb 'stauts'; did you mean status\?/],
@@ -85,6 +88,7 @@ test("help and version need nothing and end with 0", async () => {
   assert.ok("help" in (JSON.parse((await nexus(["help", "keys", "--json"])).stdout) as object));
 });
 
+// proves: cli.config
 test("a wrong configuration ends with 2 and lists every problem", async (t) => {
   const directory = await makeDirectory(t);
   const file = join(directory, "nexus.yaml");
@@ -98,6 +102,7 @@ test("a wrong configuration ends with 2 and lists every problem", async (t) => {
   }
 });
 
+// proves: cli.config
 test("config show tells each value and where it comes from", async (t) => {
   const directory = await makeDirectory(t);
   await writeFile(join(directory, "nexus.yaml"), "listen: { port: 1234 }\n");
@@ -113,6 +118,7 @@ test("config show tells each value and where it comes from", async (t) => {
   assert.match(table, /^listen\.port +1234 +file$/m);
 });
 
+// proves: cli.config
 test("config explain describes a key, a group and a part of a name", async () => {
   assert.match(
     (await nexus(["config", "explain", "listen.port"])).stdout,
@@ -125,6 +131,7 @@ test("config explain describes a key, a group and a part of a name", async () =>
   assert.match(stderr, /Did you mean listen\.port/);
 });
 
+// proves: gateway.keyless
 test("an address beyond loopback without keys is refused at start", async (t) => {
   const data = await makeDirectory(t);
   const { code, stderr } = await nexus(["up", "--host", "0.0.0.0", "--data", data], {
@@ -134,6 +141,7 @@ test("an address beyond loopback without keys is refused at start", async (t) =>
   assert.match(stderr, /lets everybody in/);
 });
 
+// proves: cli.doctor
 test("doctor checks the machine and ends with 0 when only the platform is missing", async (t) => {
   const data = await makeDirectory(t);
   const { code, stdout } = await nexus(["doctor", "--data", data, "--json"], { env: { NEXUS_PORT: "0" } });
@@ -147,6 +155,7 @@ test("doctor checks the machine and ends with 0 when only the platform is missin
   for (const { status, fix } of findings) assert.equal(fix === "", status === "ok");
 });
 
+// proves: cli.no-prompt
 test("a conversation without a terminal is refused, an empty question too", async (t) => {
   const data = await makeDirectory(t);
   const { code, stderr } = await nexus(["chat", "--data", data]);
@@ -154,6 +163,7 @@ test("a conversation without a terminal is refused, an empty question too", asyn
   assert.match(stderr, /There is no question/);
 });
 
+// proves: cli.finds-platform
 test("a platform named by NEXUS_URL that doesn't answer ends with 3; credentials in it are refused", async () => {
   const gone = await nexus(["status"], { env: { NEXUS_URL: "http://127.0.0.1:1" } });
   assert.equal(gone.code, 3);

@@ -24,6 +24,7 @@ async function report(t: TestContext, baseUrl: string, generate = true): Promise
 const failuresOf = (results: readonly CheckResult[]) =>
   results.filter(({ status }) => status === "fail").map(({ id, reason }) => ({ id, reason }));
 
+// proves: contract.metadata, contract.metrics
 test("a good service passes every check", options, async (t) => {
   const { url } = await runInTest(t, goodService({}, pace));
   const results = await report(t, `${url}/`);
@@ -104,6 +105,7 @@ test("the key goes with every request", options, async (t) => {
 });
 
 for (const broken of brokenServices) {
+  // proves: contract.check-finds
   test(`${broken.breaks} finds a service when ${broken.defect}`, options, async (t) => {
     const { url } = await runInTest(t, goodService({}, pace));
     const proxy = await spoilingProxy(url, broken);
@@ -121,6 +123,7 @@ for (const broken of brokenServices) {
   });
 }
 
+// proves: contract.check-finds
 test("every check is proven by a service that fails it", () => {
   const proven = new Set(brokenServices.map(({ breaks }) => breaks));
   assert.deepEqual(

@@ -30,6 +30,7 @@ function discover(
 const names = ({ attacher }: AttachHarness) => attacher.list().map(({ name }) => name);
 
 describe("discovery", { timeout: 60_000 }, () => {
+  // proves: attach.discovery, attach.lease
   it("attaches what appears and forgets what stays away, without writing it down", async (test) => {
     const harness = attachHarness(test);
     const { clock, registry, until } = harness;

@@ -4,6 +4,7 @@ import { runConformance } from "../../src/contract/conformance/run-conformance.t
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway } from "../support/gateway.ts";
 
+// proves: contract.gateway-conforms, gateway.own-pages
 it("the gateway keeps the contract that it asks of services", { timeout: 60_000 }, async () => {
   const models = [{ id: "tiny" }, { id: "vectors", kind: "embedding" as const }];
   const backend = await startFakeBackend("nexus", { models });

@@ -42,11 +42,13 @@ describe("gateway: several instances", () => {
   };
   const generationsOf = (backend: FakeBackend) => backend.requests.filter(({ generation }) => generation).length;
 
+  // proves: gateway.spreads
   it("shares the load between equals", async () => {
     for (let turn = 0; turn < 10; turn++) assert.equal((await ask()).status, 200);
     assert.deepEqual([generationsOf(a), generationsOf(b)], [5, 5]);
   });
 
+  // proves: gateway.dead-instance
   it("loses no request when an instance is killed between requests, leaves it at once and takes it back by itself", async () => {
     await ask();
     const { port } = a;
@@ -62,6 +64,7 @@ describe("gateway: several instances", () => {
     await askUntil(({ instance }) => instance === "chat/a");
   });
 
+  // proves: gateway.dead-instance
   it("loses no request when an instance is killed while they are under way, before their first byte", async () => {
     a.set({ faults: { delayFirstByteMs: 300 } });
     b.set({ faults: { delayFirstByteMs: 50 } });
@@ -71,6 +74,7 @@ describe("gateway: several instances", () => {
     for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200, answer.text);
   });
 
+  // proves: gateway.cut-stream, gateway.retry
   it("tells of every stream that was cut by a kill, and sends none twice after its first byte", async () => {
     for (const fake of [a, b]) fake.set({ faults: { chunkDelayMs: 30 } });
     const responses = await Promise.all(
@@ -85,6 +89,7 @@ describe("gateway: several instances", () => {
     assert.equal(generationsOf(a) + generationsOf(b), 10);
   });
 
+  // proves: gateway.retry
   it("goes on to another instance after a reset, an overload, a refusal and a silence", async () => {
     for (const faults of [
       { resetBeforeHeaders: true },
@@ -129,6 +134,7 @@ describe("gateway: several instances", () => {
     assert.equal(generationsOf(a), before);
   });
 
+  // proves: gateway.none-left
   it("answers 503 with Retry-After while nothing works, and by itself serves again", async () => {
     const { port } = a;
     await a.close();

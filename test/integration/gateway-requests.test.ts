@@ -51,6 +51,7 @@ describe("gateway: requests", () => {
     await backend.close();
   });
 
+  // proves: gateway.chat
   it("passes a whole answer on and says who served it", async () => {
     const response = await gateway.fetch("/v1/chat/completions", { body: { model: "tiny", messages } });
     assert.equal(response.status, 200);
@@ -60,12 +61,14 @@ describe("gateway: requests", () => {
     assert.equal(answer.choices[0]?.message.content, "Hello from Zürich, 你好 🌍👩‍🚀 done.");
   });
 
+  // proves: gateway.pass-through
   it("passes every field on untouched, byte for byte", async () => {
     const body = `{ "model":"tiny",\n "messages":[{"role":"user","content":"\\u00fc\\ud83c\\udf0d"}], "seed": 1e2, "unknown_field":{"b":1,"a":[1.0]} ,"logprobs":true}`;
     await gateway.fetch("/v1/chat/completions", { body });
     assert.equal(backend.requests.at(-1)?.bytes.toString(), body);
   });
 
+  // proves: gateway.aliases
   it("replaces an alias, the operator's or the service's, and nothing else", async () => {
     for (const model of ["gpt-4o", "little"]) {
       const response = await gateway.fetch("/v1/chat/completions", {
@@ -76,6 +79,7 @@ describe("gateway: requests", () => {
     }
   });
 
+  // proves: gateway.completions, gateway.embeddings
   it("serves completions and embeddings on the same path", async () => {
     const text = await gateway.fetch("/v1/completions", { body: { model: "tiny", prompt: "once" } });
     assert.equal(((await text.json()) as { object: string }).object, "text_completion");
@@ -83,6 +87,7 @@ describe("gateway: requests", () => {
     assert.equal(((await vectors.json()) as { data: unknown[] }).data.length, 2);
   });
 
+  // proves: contract.request-id
   it("keeps the client's request id and trace, and passes them on", async () => {
     const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     const headers = { "x-request-id": "my-id-1", traceparent };
@@ -108,6 +113,7 @@ describe("gateway: requests", () => {
     assert.equal(backend.requests.at(-1)?.headers.authorization, undefined);
   });
 
+  // proves: gateway.large-prompt
   it("takes a prompt of a megabyte", async () => {
     const content = "ä".repeat(500_000);
     const response = await gateway.fetch("/v1/chat/completions", {
@@ -127,6 +133,7 @@ describe("gateway: requests", () => {
     ["too large a body", `{"model":"tiny","x":"${"x".repeat(2_000_001)}"}`, 413, "request_too_large", null],
   ];
   for (const [title, body, status, code, param] of refused) {
+    // proves: gateway.bad-request, gateway.ambiguous-request
     it(`refuses ${title} in OpenAI's shape, and nothing reaches a backend`, async () => {
       const before = backend.requests.length;
       const response = await gateway.fetch("/v1/chat/completions", { body });
@@ -140,6 +147,7 @@ describe("gateway: requests", () => {
     });
   }
 
+  // proves: gateway.unknown-model
   it("names models that are close to an unknown one", async () => {
     const response = await gateway.fetch("/v1/chat/completions", { body: { model: "tinny", messages } });
     assert.match(((await response.json()) as ErrorAnswer).error.message, /'tiny'/);
@@ -155,6 +163,7 @@ describe("gateway: requests", () => {
     }
   });
 
+  // proves: gateway.keys
   it("refuses no key, a wrong key and a revoked key, before it reads the body", async () => {
     for (const [authorization, code] of [
       ["", "missing_api_key"],
@@ -213,6 +222,7 @@ describe("gateway: requests", () => {
     ["headers without end", `GET /health HTTP/1.1\r\nHost: x\r\nA: ${"a".repeat(20_000)}\r\n\r\n`],
   ];
   for (const [title, text] of smuggled) {
+    // proves: gateway.ambiguous-request
     it(`refuses ${title}`, async () => {
       const before = backend.requests.filter(({ generation }) => generation).length;
       const answer = await raw(gateway.url, text);
@@ -223,6 +233,7 @@ describe("gateway: requests", () => {
     });
   }
 
+  // proves: gateway.models
   it("lists models with what people miss elsewhere, aliases included", async () => {
     const { data } = (await (await gateway.fetch("/v1/models")).json()) as {
       data: { id: string; nexus: { alias_of?: string; ready_instances: number } }[];
@@ -239,6 +250,7 @@ describe("gateway: requests", () => {
     assert.equal((await gateway.fetch("/v1/models/%zz")).status, 400);
   });
 
+  // proves: gateway.own-pages
   it("says that it is well without a key, and its metrics with one", async () => {
     for (const path of ["/health", "/readyz", "/openapi.json"])
       assert.equal((await fetch(gateway.url + path)).status, 200, path);
@@ -270,6 +282,7 @@ describe("gateway: requests", () => {
 });
 
 describe("gateway: a backend's own key and errors", () => {
+  // proves: contract.error-shape, attach.secret-reference
   it("sends the key that a reference stands for, and never lets a refusal of it become the client's 401", async () => {
     const backend = await startFakeBackend("openai-compatible", {
       models: [{ id: "tiny" }],
@@ -293,6 +306,7 @@ describe("gateway: a backend's own key and errors", () => {
     }
   });
 
+  // proves: contract.error-shape
   it("puts every server's way to refuse a request into OpenAI's shape, and keeps the server's own failures to itself", async () => {
     const backend = await startFakeBackend("nexus");
     const gateway = await startTestGateway();
@@ -326,6 +340,7 @@ describe("gateway: a backend's own key and errors", () => {
 });
 
 describe("gateway: without keys", () => {
+  // proves: gateway.keyless
   it("answers on this machine's names only", async () => {
     const gateway = await startTestGateway({ auth: "none" });
     try {

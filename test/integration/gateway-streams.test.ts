@@ -49,6 +49,7 @@ describe("gateway: streams", () => {
     return { response, text: await response.text() };
   };
 
+  // proves: gateway.chat
   it("passes a stream on, ends it with one [DONE], and knows its usage", async () => {
     const seen = (await gateway.completions(0)).length;
     const response = await gateway.fetch("/v1/chat/completions", {
@@ -61,6 +62,7 @@ describe("gateway: streams", () => {
     assert.equal(record?.stream, true);
   });
 
+  // proves: gateway.framing
   it("gives the client the same bytes wherever the backend's writes are cut", async () => {
     const { text: expected } = await stream();
     const length = Buffer.byteLength(expected);
@@ -72,6 +74,7 @@ describe("gateway: streams", () => {
     assert.equal(text, expected, "byte by byte");
   });
 
+  // proves: gateway.cut-stream
   it("ends a stream that was cut with an error event and without [DONE], wherever it was cut", async () => {
     for (const truncateWith of ["end", "reset"] as const) {
       for (let chunks = 1; chunks < 9; chunks++) {
@@ -84,6 +87,7 @@ describe("gateway: streams", () => {
     }
   });
 
+  // proves: gateway.slow-instance
   it("ends a stream that stalls with an error event, and hangs up on the backend", async () => {
     const aborted = backend.aborted;
     const { text } = await stream({ stallAfterChunks: 3 });
@@ -93,6 +97,7 @@ describe("gateway: streams", () => {
     await backend.until((fake) => fake.aborted === aborted + 1);
   });
 
+  // proves: gateway.slow-instance
   it("answers 504 when nothing comes in time and nobody else can be asked", async () => {
     backend.set({ faults: { delayFirstByteMs: 10_000 } });
     const response = await gateway.fetch("/v1/chat/completions", { body: { ...body, stream: false } });

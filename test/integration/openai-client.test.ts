@@ -19,6 +19,7 @@ describe("OpenAI's Node client against the platform", { timeout: 600_000 }, () =
   after(() => platform?.stop());
   const ask = (content: string) => [{ role: "user" as const, content }];
 
+  // proves: gateway.models
   it("lists the model with its context window", async (t) => {
     t.diagnostic(`model: ${platform.describe}`);
     const models = await Array.fromAsync(await client.models.list());
@@ -108,6 +109,7 @@ describe("OpenAI's Node client against the platform", { timeout: 600_000 }, () =
     assert.ok(value.size === "small" || value.size === "big");
   });
 
+  // proves: llm.tools
   it("calls a tool where the model has them, and says clearly when it has none", async () => {
     const request = {
       model,

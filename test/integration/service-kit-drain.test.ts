@@ -26,6 +26,7 @@ function heldStream() {
   return { handlers: { "chat.completions.create": handler }, release: gate.resolve };
 }
 
+// proves: contract.registers
 test("the record follows the service: starting, ready, new models, gone", options, async (t) => {
   const registry = new RecordingRegistry();
   const loaded = Promise.withResolvers<void>();
@@ -57,6 +58,7 @@ test("the record follows the service: starting, ready, new models, gone", option
   assert.equal(registry.names().at(-1), "deregister");
 });
 
+// proves: contract.drain
 test("draining: out of the registry first, then no new work, open work ends, then it stops", options, async (t) => {
   const registry = new RecordingRegistry();
   const left = Promise.withResolvers<void>();

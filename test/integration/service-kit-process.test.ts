@@ -42,6 +42,7 @@ async function startProcess(t: TestContext, environment: Record<string, string> 
   };
 }
 
+// proves: contract.drain
 test("it writes where it listens; SIGTERM lets a stream end and exits with 0", options, async (t) => {
   const { child, ended, run, text } = await startProcess(t, { FAKE_SLOW: "20" });
   const { pid, url } = await run();

@@ -151,6 +151,7 @@ test("a client that leaves a stream ends the generator, its finally included", o
   await untilGauge(t, url, "nexus_service_slots_active", 0);
 });
 
+// proves: contract.readyz
 test(
   "while the service is not ready its work is refused, with the reason and when to come back",
   options,

@@ -54,6 +54,7 @@ const refusals: readonly (readonly [name: string, path: string, init: RequestIni
   ["too large a body", chatPath, { method: "POST", headers, body: "x".repeat(5_000) }, 413, "request_too_large"],
 ];
 
+// proves: contract.error-shape
 test("every refusal has its status and code, in OpenAI's shape, and reaches no handler", async (t) => {
   let handled = 0;
   const count = () => {
@@ -97,6 +98,7 @@ test("HEAD is answered like GET, without a body", async (t) => {
   assert.equal(await response.text(), "");
 });
 
+// proves: contract.request-id
 test("ids and traces of the client are continued and echoed, unsafe ones are replaced", async (t) => {
   const { url } = await runInTest(t, goodService());
   const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -229,6 +231,7 @@ test("own endpoints get their bytes as they are, and answer with bytes", async (
   });
 });
 
+// proves: contract.request-id
 test("one completion record a request, with its id and never with what was said", async (t) => {
   const { log, lines, seen } = recordingLogger();
   const { url } = await runInTest(t, goodService(), { log });
@@ -252,6 +255,7 @@ test("one completion record a request, with its id and never with what was said"
   assert.ok(!said.includes(secret), said);
 });
 
+// proves: contract.error-shape
 test("a defect of a handler is 500 without its words, and its stack is in the log", async (t) => {
   const { log, seen } = recordingLogger();
   const boom = () => {
@@ -266,6 +270,7 @@ test("a defect of a handler is 500 without its words, and its stack is in the lo
   assert.match((line.error as Error).stack ?? "", /hunter2/);
 });
 
+// proves: contract.metrics
 test("requests are counted by operation and status", async (t) => {
   const { url } = await runInTest(t, goodService());
   await (await chat(url)).text();

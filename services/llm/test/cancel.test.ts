@@ -50,6 +50,7 @@ describe("cancelling", { timeout: 60_000 }, () => {
     return count;
   };
 
+  // proves: llm.cancel
   it("stops within one token, for good, and frees the sequence", async () => {
     const prompt = "one two three";
     const controller = new AbortController();
@@ -87,6 +88,7 @@ describe("cancelling", { timeout: 60_000 }, () => {
 });
 
 describe("a client that leaves", { timeout: 60_000 }, () => {
+  // proves: llm.cancel
   it("gives its place to the next at once", async () => {
     const directory = await tinyModels(await mkdtemp(join(tmpdir(), "nexus-leave-")));
     const llm = await startLlm({ modelId: tinyId, modelsDirectory: directory, parallel: 1, contextTokens: 2048 });

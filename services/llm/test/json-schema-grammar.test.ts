@@ -93,6 +93,7 @@ describe("JSON schema grammars", { timeout: 120_000 }, () => {
     ),
   }));
 
+  // proves: llm.json-schema
   it("let through nothing but what is valid, for any schema that they take", async () => {
     let complete = 0;
     await fc.assert(

@@ -31,6 +31,7 @@ describe("readiness", { timeout: 60_000 }, () => {
     }
   };
 
+  // proves: models.none
   it("stays up without a model, says what was tried and what to do, and takes one that is added", async () => {
     await addModel({ directory, id: "mine", from: "/nowhere/model.gguf" });
     llm = await startLlm({ modelId: "mine", modelsDirectory: directory });

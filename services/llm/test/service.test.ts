@@ -39,6 +39,7 @@ describe(`with the real ${defaultModelId}`, { timeout: 300_000, skip }, () => {
   const settings = { modelId: defaultModelId, modelsDirectory: sharedModelsDirectory() };
   behaviour(() => settings);
 
+  // proves: llm.chat
   it("knows an easy sum", async () => {
     const llm = await startLlm(settings);
     await llm.ready();
@@ -83,6 +84,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.ok(readinessSchema.parse((await llm.get("/readyz")).body).ready);
   });
 
+  // proves: llm.chat, llm.usage
   it("answers with text and honest usage", async () => {
     const { body } = await chat({ temperature: 0, max_tokens: 7 });
     const { usage } = body;
@@ -93,6 +95,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.equal(body.choices[0].finish_reason, usage.completion_tokens === 7 ? "length" : "stop");
   });
 
+  // proves: llm.chat
   it("streams the same text as it answers at once, and ends with usage and [DONE]", async () => {
     const fixed = { model, messages: user("Tell me a story"), temperature: 0.7, seed: 11, max_tokens: 20 };
     const whole = await llm.ask("chat/completions", fixed);
@@ -142,6 +145,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.ok(second.body.usage.prompt_tokens_details.cached_tokens >= first.body.usage.prompt_tokens - 2);
   });
 
+  // proves: llm.json-schema
   it("holds to a JSON schema", async () => {
     const schema = {
       type: "object",
@@ -173,6 +177,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.match(message.content, /^\{/);
   });
 
+  // proves: llm.tools
   it("calls the function that it must call, with valid arguments", async () => {
     for (const tool_choice of ["required", { type: "function", function: { name: "get_weather" } }]) {
       const body = { tools: [weather], tool_choice, parallel_tool_calls: false, max_tokens: 120, seed: 2 };
@@ -229,6 +234,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     }
   });
 
+  // proves: llm.completions
   it("continues texts", async () => {
     const { body } = await llm.ask("completions", {
       model,
@@ -248,6 +254,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.equal(`Once upon${text}`, body.choices[0].text);
   });
 
+  // proves: llm.embeddings
   it("embeds texts as vectors of length one, in both encodings", async () => {
     const input = ["The cat sleeps.", "The kitten naps."];
     const { body } = await llm.ask("embeddings", { model, input });
@@ -280,6 +287,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.ok(median < 100, `median of ${times.length} answers was ${median} ms`);
   });
 
+  // proves: llm.context
   it("refuses a prompt that does not fit, before it generates", async () => {
     const { status, body } = await chat({ messages: user("word ".repeat(2000)) });
     assert.equal(status, 400);
@@ -289,6 +297,7 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
     assert.equal(embedded.body.error.code, "context_length_exceeded");
   });
 
+  // proves: llm.context, llm.usage
   it("ends with `length` at the end of the context and forgets nothing silently", async () => {
     const messages = user("one two three four five ".repeat(12));
     const { body } = await chat({ messages, max_tokens: 100_000, temperature: 1.5, seed: 3 });
