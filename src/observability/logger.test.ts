@@ -49,7 +49,7 @@ test("lines below the level are not written", () => {
 test("secrets reach no line: not by name, not in a text, not in an error, not in a child's fields", () => {
   const { log, text, lines } = captured();
   const secret = "sk-0123456789abcdef";
-  const ownKey = "nxs_J5uQ21ZNgNyQHWFZdAw8Ib5LfVz7CNpzJpCI8kk-wBU";
+  const ownKey = "nxs_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
   const cause = new Error(`upstream refused authorization: Bearer abc.def-ghi and ${secret}`);
   log
     .child({ headers: { Authorization: `Bearer ${secret}`, "X-Api-Key": secret } })
