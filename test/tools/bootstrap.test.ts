@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, cp, link, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -36,6 +37,13 @@ case $NPM_DOES in
   unknown) echo "npm error something new" >&2; exit 1 ;;
 esac
 `;
+
+function findOnPath(name: string): string {
+  const candidates = (process.env.PATH ?? "").split(delimiter).map((directory) => join(directory, name));
+  const found = candidates.find((path) => existsSync(path));
+  assert.ok(found, `${name} is on the PATH`);
+  return found;
+}
 
 describe("the bootstrap", { timeout: 60_000 }, () => {
   let clone: string;
@@ -84,6 +92,16 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     return { stdout: stdout.join(""), stderr: stderr.join(""), code, signal };
   };
   const installations = async () => (await readFile(join(clone, "npm.log"), "utf8")).split("\n").length - 1;
+
+  // proves: start.one-command
+  it("is what `npm start` and `npm test` run", async () => {
+    await cp(join(repository, "package.json"), join(clone, "package.json"));
+    const npm = findOnPath("npm");
+    const started = await run(["start", "--silent", "--", "--port", "1"], { command: npm });
+    assert.deepEqual(JSON.parse(started.stdout).args, ["up", "--port", "1"]);
+    const tested = await run(["test", "--silent"], { command: npm });
+    assert.match(tested.stdout, /\n0 passed, 0 failed, 0 skipped\n$/);
+  });
 
   // proves: start.installs-once
   it("installs on the first start only, and leaves stdout to the verb", async () => {
