@@ -30,6 +30,7 @@ type Tokenizer = Pick<LlamaModel, "tokenize" | "tokens">;
  * @throws NexusError `invalid_request` with the template's words when it refuses the conversation.
  */
 export function renderChat(template: string, conversation: Conversation, model: Tokenizer): Token[] {
+  refuseControlTokens(conversation, model);
   const text = render(template, conversation, model);
   const isHarmless = conversation.messages.every(({ content }) => !hasControlTokens(content, model));
   const tokens = isHarmless ? model.tokenize(text, true) : tokenizeApart(template, conversation, text, model);
@@ -54,6 +55,20 @@ function render(template: string, { messages, tools }: Conversation, model: Toke
   }
 }
 
+/** Tools and calls are woven into the template's own text: there, what people wrote cannot be told apart from it. */
+function refuseControlTokens({ messages, tools }: Conversation, model: Tokenizer): void {
+  const woven = [tools ?? [], ...messages.map(({ content: _, ...others }) => others)];
+  if (hasControlTokens(JSON.stringify(woven), model)) throw unsafe("A tool or a tool call");
+}
+
+function unsafe(what: string): NexusError {
+  return new NexusError(
+    "invalid_request",
+    `${what} holds the text of one of the model's control tokens, and its chat template cannot carry that safely.`,
+    { param: "messages" },
+  );
+}
+
 function hasControlTokens(text: string, model: Tokenizer): boolean {
   const plain = model.tokenize(text, false);
   const special = model.tokenize(text, true);
@@ -67,13 +82,7 @@ function tokenizeApart(template: string, conversation: Conversation, text: strin
   const messages = conversation.messages.map((message, index) => ({ ...message, content: `${nonce}-${index}-` }));
   const marked = render(template, { ...conversation, messages }, model).split(new RegExp(`${nonce}-(\\d+)-`));
   const pieces = marked.map((piece, index) => (index % 2 === 0 ? piece : (contents[Number(piece)] ?? "")));
-  if (pieces.join("") !== text) {
-    throw new NexusError(
-      "invalid_request",
-      "A message holds the text of one of the model's control tokens, and its chat template cannot carry that safely.",
-      { param: "messages" },
-    );
-  }
+  if (pieces.join("") !== text) throw unsafe("A message");
   return pieces.flatMap((piece, index) =>
     model.tokenize(piece, index % 2 === 0, index === 0 ? undefined : "trimLeadingSpace"),
   );
