@@ -19,6 +19,7 @@ export async function readBody(exchange: Exchange, bytesMax: number): Promise<Bu
   }
   const announced = Number(headerOf(request, "content-length") ?? 0);
   if (announced > bytesMax) throw tooLarge(bytesMax);
+  if (headerOf(request, "expect") !== undefined) exchange.response.writeContinue();
   const chunks: Buffer[] = [];
   try {
     // The stream must outlive a refusal, or the client would meet a reset instead of the answer that explains it.

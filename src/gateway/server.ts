@@ -47,6 +47,11 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
     },
     (request, response) => void handle(request, response, parts),
   );
+  // Without a listener Node would ask for every body before anybody has looked at who sends it and how large it is.
+  server.on(
+    "checkContinue",
+    (request: IncomingMessage, response: ServerResponse) => void handle(request, response, parts),
+  );
   const connections = trackConnections(server);
   server.maxConnections = connectionsMax;
   server.on("clientError", refuseUnreadable);
@@ -193,14 +198,15 @@ function trackConnections(server: Server): Connections {
     busy.set(socket, 0);
     socket.once("close", () => busy.delete(socket));
   });
-  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+  const onRequest = ({ socket }: IncomingMessage, response: ServerResponse) => {
     busy.set(socket, (busy.get(socket) ?? 0) + 1);
     response.once("close", () => {
       const left = (busy.get(socket) ?? 1) - 1;
       if (busy.has(socket)) busy.set(socket, left);
       if (closing && left === 0) socket.destroySoon();
     });
-  });
+  };
+  server.on("request", onRequest).on("checkContinue", onRequest);
   return {
     closeWhenIdle() {
       closing = true;

@@ -114,6 +114,16 @@ describe("gateway: requests", () => {
   });
 
   // proves: gateway.large-prompt
+  it("asks for a body only after it has looked at its head", async () => {
+    const head = (length: number, key: string) =>
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nExpect: 100-continue\r\n\r\n`;
+    assert.match(await raw(gateway.url, head(1e12, gateway.key)), /^HTTP\/1\.1 413 /);
+    assert.match(await raw(gateway.url, head(10, "nxs_wrong")), /^HTTP\/1\.1 401 /);
+    const body = '{"model":"tiny","messages":[]}';
+    const answer = await raw(gateway.url, head(body.length, gateway.key) + body);
+    assert.match(answer, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
+  });
+
   it("takes a prompt of a megabyte", async () => {
     const content = "ä".repeat(500_000);
     const response = await gateway.fetch("/v1/chat/completions", {

@@ -58,7 +58,8 @@ test("a crash loop ends as failed after five restarts; the log tells why", optio
 
 test("a hung process is replaced", options, async (t) => {
   const { directories } = temporaryDirectories(t);
-  const supervisor = superviseReal(t, directories, [childSpec("llm", ["serve"], { ...serving, graceMs: 0 })]);
+  // Long enough for a busy machine to bring the second one up, or that would be taken for hung too.
+  const supervisor = superviseReal(t, directories, [childSpec("llm", ["serve"], { ...serving, graceMs: 4_000 })]);
   await supervisor.start();
   const first = await statusOf(supervisor, "llm", isReady);
   process.kill(pidOf(first), "SIGSTOP");
