@@ -27,7 +27,7 @@ echo $$ > "$NPM_LOG.pid"
 mkdir -p node_modules
 echo "npm warn EBADENGINE Unsupported engine" >&2
 case $NPM_DOES in
-  wait) while :; do sleep 0.1; done ;;
+  wait) for _ in $(seq 300); do sleep 0.1; done ;;
   slow) sleep 1 ;;
   offline)
     echo "npm error code ECONNREFUSED" >&2
