@@ -9,6 +9,8 @@ export interface CliContext extends ApplicationContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly workingDirectory: string;
   readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  /** For line editing; everything else goes through `terminal`. */
+  readonly stdout: NodeJS.WritableStream;
   readonly interrupts: Interrupts;
   /** The file that runs verbs, to start roles with. */
   readonly entry: string;

@@ -62,10 +62,10 @@ async function readInput(context: CliContext, history: string[]): Promise<string
 }
 
 /** A reader for each line only: while an answer comes, Ctrl-C must reach the process and not the line editor. */
-async function readLine({ stdin }: CliContext, prompt: string, history: string[]): Promise<string | undefined> {
+async function readLine({ stdin, stdout }: CliContext, prompt: string, history: string[]): Promise<string | undefined> {
   const reader = createInterface({
     input: stdin,
-    output: process.stdout,
+    output: stdout,
     history: [...history],
     removeHistoryDuplicates: true,
   });
@@ -81,7 +81,7 @@ async function readLine({ stdin }: CliContext, prompt: string, history: string[]
   try {
     return await reader.question(prompt, { signal: ended.signal });
   } catch {
-    process.stdout.write("\n");
+    stdout.write("\n");
     return undefined;
   } finally {
     reader.close();

@@ -20,6 +20,7 @@ export async function runProcess(entry: string, roles: Roles): Promise<void> {
     environment: process.env,
     workingDirectory: process.cwd(),
     stdin: process.stdin,
+    stdout: process.stdout,
     interrupts: listenToInterrupts(process, () => process.exit(exitCodes.interrupted)),
     entry,
     version: manifest.version,

@@ -1,44 +1,17 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import type { PlatformStatus } from "../../src/control/status.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
-import { nexus } from "../support/command-line.ts";
-import { startTestPlatform, type TestPlatform, type TestPlatformOptions } from "../support/platform.ts";
-
-/** A data directory whose platform, with or without its parent, ends with the test. */
-async function makeData(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "nexus-up-"));
-  const data = join(directory, "data");
-  t.after(async () => {
-    await nexus(["down", "--data", data]);
-    await rm(directory, { recursive: true, force: true });
-  });
-  return data;
-}
-
-async function start(t: TestContext, options: TestPlatformOptions = {}): Promise<TestPlatform> {
-  const data = options.data ?? (await makeData(t));
-  const platform = await startTestPlatform({ ...options, data, args: ["--no-builtin", ...(options.args ?? [])] });
-  t.after(() => platform.parent.kill("SIGKILL"));
-  // A gateway that is adopted was ready before its new parent.
-  for (let turn = 0; turn < 100; turn++) {
-    if ((await nexus(["status", "--data", data])).code === 0) return platform;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`the platform did not become ready: ${platform.output()}`);
-}
-
-async function statusOf(data: string): Promise<PlatformStatus> {
-  return JSON.parse((await nexus(["status", "--json", "--data", data])).stdout) as PlatformStatus;
-}
+import { main, nexus } from "../support/command-line.ts";
+import type { TestPlatform } from "../support/platform.ts";
+import { makeData, startPlatformFor as start, statusOf, waitFor } from "../support/started-platform.ts";
 
 function isAlive(pid: number): boolean {
   try {
@@ -113,12 +86,8 @@ test("the first start prints a key that works, later starts don't", { timeout: 1
   assert.equal(second.key, first.key, "the verbs go on with their key");
 });
 
-async function untilPrinted(platform: TestPlatform, pattern: RegExp): Promise<string> {
-  while (!pattern.test(platform.output())) {
-    assert.equal(platform.parent.exitCode, null, platform.output());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return platform.output();
+function untilPrinted(platform: TestPlatform, pattern: RegExp): Promise<string> {
+  return waitFor(`${pattern} on the screen`, () => pattern.test(platform.output()) && platform.output());
 }
 
 test("the gateway outlives a killed parent; the next up adopts it", { timeout: 120_000 }, async (t) => {
@@ -212,7 +181,7 @@ test("up --detach returns when the gateway is ready, and down ends it", { timeou
   assert.match(again.stderr, /already runs in/);
   assert.equal((await nexus(["down"], { env })).code, 0);
   // From afar only the gateway's end is seen; the parent goes after it.
-  while (existsSync(join(data, "run", "parent.json"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitFor("the parent's end", () => !existsSync(join(data, "run", "parent.json")));
 });
 
 test("drains, keys and logs by their verbs", { timeout: 120_000 }, async (t) => {
@@ -277,5 +246,78 @@ test("a server's key in the environment of up reaches the gateway, and nobody el
     const answer = await ask({ hostname, port }, `${path}/secrets/resolve`, "env:UPSTREAM_KEY");
     assert.equal(answer.status, 404, `${path} over the gateway`);
     assert.doesNotMatch(answer.body, /sk-upstream/);
+  }
+});
+
+test("a service of the configuration runs, is watched, and goes when its entry goes", {
+  timeout: 120_000,
+}, async (t) => {
+  const data = await makeData(t);
+  mkdirSync(data, { mode: 0o700 });
+  const file = join(data, "nexus.yaml");
+  const service = `
+const server = require("node:http").createServer((_, answer) => answer.end("ok")).listen(0, "127.0.0.1", () =>
+  require("node:fs").writeFileSync(process.env.NEXUS_RUN_FILE,
+    JSON.stringify({ pid: process.pid, url: "http://127.0.0.1:" + server.address().port })));`;
+  const entry = { name: "web", command: [process.execPath, "-e", service], healthPath: "/", readyPath: "/" };
+  writeFileSync(file, JSON.stringify({ services: [entry] }));
+  const first = await start(t, { data });
+  await untilPrinted(first, /Ctrl-C stops/);
+  const web = (await statusOf(data)).processes.find(({ name }) => name === "web");
+  assert.equal(web?.ready, true);
+  assert.equal(await (await fetch(web?.url ?? "")).text(), "ok");
+  process.kill(web?.pid ?? 0, "SIGKILL");
+  await waitFor("another web", async () =>
+    (await statusOf(data)).processes.some(
+      ({ name, ready, pid }) => name === "web" && ready === true && pid !== web?.pid,
+    ),
+  );
+  const died = once(first.parent, "exit");
+  first.parent.kill("SIGKILL");
+  await died;
+  writeFileSync(file, JSON.stringify({ services: [{ ...entry, enabled: false }] }));
+  await start(t, { data });
+  const left = (await statusOf(data)).processes.filter(({ state }) => state !== "stopping").map(({ name }) => name);
+  assert.deepEqual(left, ["gateway"]);
+});
+
+test("the first interrupt lets requests end, the second ends them", { timeout: 120_000 }, async (t) => {
+  const backend = await startFakeBackend("openai-compatible", { faults: { stallAfterChunks: 2 } });
+  t.after(() => backend.close());
+  const { data, parent } = await start(t);
+  await nexus(["attach", backend.url, "--data", data]);
+  const status = await statusOf(data);
+  const chat = nexus(["chat", "--data", data, "Hello?"]);
+  await backend.until(({ inFlight }) => inFlight === 1, 20_000);
+  const ended = once(parent, "exit");
+  parent.kill("SIGINT");
+  await waitFor("the first interrupt", async () => (await statusOf(data)).state === "stopping");
+  parent.kill("SIGINT");
+  assert.deepEqual(await ended, [0, null]);
+  assert.notEqual((await chat).code, 0);
+  for (const { pid } of status.processes) assert.ok(!isAlive(pid ?? 0));
+});
+
+test("an interrupted verb ends with 130", { timeout: 120_000 }, async (t) => {
+  const backend = await startFakeBackend("openai-compatible", { faults: { stallAfterChunks: 2 } });
+  t.after(() => backend.close());
+  const { data } = await start(t);
+  await nexus(["attach", backend.url, "--data", data]);
+  for (const [signal, flags] of [
+    ["SIGINT", []],
+    ["SIGTERM", ["--json"]],
+  ] as const) {
+    const before = backend.generations;
+    const child = spawn(process.execPath, [main, "chat", "--data", data, "Hello?", ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const output = text(child.stdout);
+    await backend.until(({ generations }) => generations > before, 20_000);
+    const ended = once(child, "exit");
+    child.kill(signal);
+    assert.deepEqual(await ended, [130, null]);
+    if (flags.length > 0)
+      assert.equal((JSON.parse(await output) as { error: { code: string } }).error.code, "interrupted");
+    await backend.until(({ inFlight }) => inFlight === 0, 5_000);
   }
 });

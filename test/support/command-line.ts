@@ -7,7 +7,8 @@ import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** What `./nexus` runs. */
+export const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 export interface CommandResult {
   readonly code: number | null;
