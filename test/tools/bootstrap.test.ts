@@ -20,10 +20,9 @@ const fakeMain = `
   }
   console.log(JSON.stringify({ args: process.argv.slice(2), cwd: process.cwd(), pid: process.pid }));`;
 
-/** Counts its runs, names its process, and does what NPM_DOES says. */
+/** Counts its runs and does what NPM_DOES says. */
 const fakeNpm = `#!/bin/sh
 echo run >> "$NPM_LOG"
-echo $$ > "$NPM_LOG.pid"
 mkdir -p node_modules
 echo "npm warn EBADENGINE Unsupported engine" >&2
 case $NPM_DOES in
@@ -238,11 +237,11 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     assert.equal(await installations(), 2);
   });
 
+  /** The process that the lock names beside the bootstrap. */
   const npmPid = async () => {
-    const path = join(clone, "npm.log.pid");
     for (;;) {
-      const text = await readFile(path, "utf8").catch(() => "");
-      if (text.endsWith("\n")) return Number(text);
+      const [, pid] = JSON.parse(await readFile(join(clone, ".install.lock"), "utf8").catch(() => "[]"));
+      if (typeof pid === "number") return pid;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
