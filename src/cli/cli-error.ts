@@ -34,7 +34,7 @@ export function toFailure(thrown: unknown): Failure {
     return failure(exitCodes.usage, "config_invalid", thrown.message, "`nexus config explain KEY` describes a key.");
   }
   if (thrown instanceof NexusError) {
-    return { exitCode: exitCodeOfStatus(thrown.status), lines: [thrown.message], body: toErrorBody(thrown) };
+    return { exitCode: exitCodeOf(thrown), lines: [thrown.message], body: toErrorBody(thrown) };
   }
   if (thrown instanceof Error && thrown.name === "AbortError") {
     return failure(exitCodes.interrupted, "interrupted", "Interrupted.");
@@ -64,6 +64,13 @@ function failure(exitCode: ExitCode, code: string, message: string, hint?: strin
       },
     },
   };
+}
+
+/** How a failure of this process's own rooms ends a verb. */
+function exitCodeOf({ code, status }: NexusError): ExitCode {
+  if (code === "invalid_request") return exitCodes.usage;
+  // What a model's source does says nothing about the platform.
+  return code === "model_source_unavailable" ? exitCodes.failed : exitCodeOfStatus(status);
 }
 
 /** How an HTTP answer ends a verb. */

@@ -50,9 +50,15 @@ function whatRuns(status: PlatformStatus): Cell[][] {
   return [...own, ...found];
 }
 
-function describeModels({ models }: PlatformStatus, terminal: Terminal): string[] {
-  if (models.length === 0)
-    return ["No model yet. `nexus models` lists those that can be had; `nexus attach URL` adds a server."];
+function describeModels({ models, processes }: PlatformStatus, terminal: Terminal): string[] {
+  if (models.length === 0) {
+    const loading = processes.find(
+      ({ name, ready, readiness }) => name !== "gateway" && ready !== true && readiness?.state !== "failed",
+    );
+    return loading === undefined
+      ? ["No model yet. `nexus models` lists those that can be had; `nexus attach URL` adds a server."]
+      : [`No model yet: ${loading.name} is still loading, and \`nexus status\` shows how far it is.`];
+  }
   const shown = models
     .slice(0, 12)
     .map((model): Cell[] => [
