@@ -18,6 +18,8 @@ const keyRecordSchema = z.strictObject({
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   /** The first characters, so that its owner can tell it from others. */
   hint: z.string(),
+  /** Chosen by somebody and easy to guess: good enough on this machine only. */
+  is_weak: z.boolean().default(false),
   created_at: z.iso.datetime(),
   revoked_at: z.iso.datetime().nullable(),
 });
@@ -26,10 +28,20 @@ export type KeyRecord = z.infer<typeof keyRecordSchema>;
 
 const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keyRecordSchema).max(10_000) });
 
+export interface NewKey {
+  readonly name: string;
+  readonly role: KeyRole;
+  /** Default: 256 random bits. */
+  readonly key?: string | undefined;
+}
+
 /** Creates, lists and revokes keys. One process writes (the control process); others read through `openKeyReader`. */
 export interface KeyStore {
-  /** The key is in the answer and nowhere else: it cannot be shown again. */
-  create(input: { name: string; role: KeyRole }): Promise<{ key: string; record: KeyRecord }>;
+  /**
+   * Makes a key, or takes one that clients have already. It is in the answer and nowhere else: it cannot be shown again.
+   * @throws NexusError `conflict` when the name or the key is taken, `invalid_request` when the key cannot be one.
+   */
+  create(input: NewKey): Promise<{ key: string; record: KeyRecord }>;
   list(): Promise<readonly KeyRecord[]>;
   /** @throws NexusError `not_found` when no key has this id or name. */
   revoke(idOrName: string): Promise<KeyRecord>;
@@ -44,6 +56,18 @@ export interface KeyReader {
 
 export function hashKey(key: string): string {
   return createHash("sha256").update(key).digest("hex");
+}
+
+/** Keys that examples and other tools come with; `sk-1234` is LiteLLM's. */
+const defaultKeys: ReadonlySet<string> = new Set(["sk-1234", "sk-xxxx", "changeme", "change-me", "password", "secret"]);
+/** 20 characters of a random key are about 120 bits; below, guessing becomes a matter of patience. */
+const strongKeyCharactersMin = 20;
+const strongKeyDistinctMin = 8;
+
+/** Whether somebody could guess a key, or find it in an example. */
+export function isWeakKey(key: string): boolean {
+  const isDefault = [...defaultKeys].some((known) => key.toLowerCase().startsWith(known));
+  return isDefault || key.length < strongKeyCharactersMin || new Set(key).size < strongKeyDistinctMin;
 }
 
 async function readKeys(path: string): Promise<KeyRecord[]> {
@@ -83,24 +107,22 @@ export function createKeyStore(options: { path: string; clock: Clock }): KeyStor
 
   return {
     list: () => readKeys(path),
-    create: ({ name, role }) =>
+    create: (input) =>
       inTurn(async () => {
         const keys = await readKeys(path);
-        if (keys.some((record) => record.name === name && record.revoked_at === null)) {
-          throw new NexusError("conflict", `A key named '${name}' exists: choose another name or revoke it first.`);
+        const made = makeKey(input, clock);
+        const live = keys.filter(({ revoked_at }) => revoked_at === null);
+        if (live.some(({ name }) => name === input.name)) {
+          throw new NexusError(
+            "conflict",
+            `A key named '${input.name}' exists: choose another name or revoke it first.`,
+          );
         }
-        const key = `nxs_${randomBytes(32).toString("base64url")}`;
-        const record: KeyRecord = keyRecordSchema.parse({
-          id: `key_${randomBytes(8).toString("hex")}`,
-          name,
-          role,
-          hash: hashKey(key),
-          hint: key.slice(0, 8),
-          created_at: new Date(clock.now()).toISOString(),
-          revoked_at: null,
-        });
-        await write([...keys, record]);
-        return { key, record };
+        if (keys.some(({ hash }) => hash === made.record.hash)) {
+          throw new NexusError("conflict", "This key is in use already, or was and is revoked: choose another one.");
+        }
+        await write([...keys, made.record]);
+        return made;
       }),
     revoke: (idOrName) =>
       inTurn(async () => {
@@ -115,6 +137,26 @@ export function createKeyStore(options: { path: string; clock: Clock }): KeyStor
         return revoked;
       }),
   };
+}
+
+function makeKey({ name, role, key: chosen }: NewKey, clock: Clock): { key: string; record: KeyRecord } {
+  if (chosen !== undefined && !/^[\x21-\x7e]{8,256}$/.test(chosen)) {
+    throw new NexusError("invalid_request", "A key has 8 to 256 visible ASCII characters and no spaces.", {
+      param: "key",
+    });
+  }
+  const key = chosen ?? `nxs_${randomBytes(32).toString("base64url")}`;
+  const record = keyRecordSchema.parse({
+    id: `key_${randomBytes(8).toString("hex")}`,
+    name,
+    role,
+    hash: hashKey(key),
+    hint: key.slice(0, chosen === undefined ? 8 : 3),
+    is_weak: isWeakKey(key),
+    created_at: new Date(clock.now()).toISOString(),
+    revoked_at: null,
+  });
+  return { key, record };
 }
 
 /** How soon a revoked key stops working, in milliseconds. */

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
+import { isLoopbackHost } from "../config/loopback.ts";
 import { createSecretResolver } from "../config/secrets.ts";
 import { attachmentRoutes } from "../control/attachment-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
@@ -22,7 +23,7 @@ import { acquireSingleInstance } from "../supervisor/single-instance.ts";
 import { childSpecs } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
 import { ensureOperatorKey, makeFirstKey } from "./first-keys.ts";
-import { checkListenAddress } from "./listen-address.ts";
+import { checkListenAddress, refuseWeakKeys } from "./listen-address.ts";
 import { openServers } from "./open-servers.ts";
 import { trackLife } from "./track-life.ts";
 import { watchReadiness } from "./watch-readiness.ts";
@@ -42,6 +43,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   const registry = createEmbeddedRegistry({ snapshotPath: paths.registry, clock, log });
   undo.defer(() => registry.close());
   const keys = createKeyStore({ path: paths.keys, clock });
+  await refuseWeakKeys(config.listen, keys);
   await ensureOperatorKey(keys, paths.operatorKey);
 
   const { hostId } = readServiceEnvironment(request.environment);
@@ -56,7 +58,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
     routes: [
       (app) => void app.register(registryRoutes, { registry, clock }),
       attachmentRoutes(servers.attacher),
-      keyRoutes(keys),
+      keyRoutes(keys, { takesWeakKeys: isLoopbackHost(config.listen.host) }),
       secretRoutes(registry, resolveSecret),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],

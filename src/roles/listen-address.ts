@@ -1,6 +1,8 @@
 import { createServer } from "node:net";
 import { NexusError } from "../base/errors.ts";
+import { isLoopbackHost } from "../config/loopback.ts";
 import type { ListenConfig } from "../gateway/config.ts";
+import type { KeyStore } from "../gateway/key-store.ts";
 
 /**
  * Tries the address, so that a port that is taken is one clear line at once and not a gateway that fails again and
@@ -13,6 +15,18 @@ export async function checkListenAddress({ host, port }: ListenConfig): Promise<
   server.once("error", (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
   server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   await promise;
+}
+
+/**
+ * @throws NexusError `conflict` when others can reach the address and a key that works is short or stands in examples.
+ */
+export async function refuseWeakKeys({ host }: ListenConfig, keys: KeyStore): Promise<void> {
+  if (isLoopbackHost(host)) return;
+  const weak = (await keys.list()).filter(({ is_weak, revoked_at }) => is_weak && revoked_at === null);
+  if (weak.length === 0) return;
+  const names = weak.map(({ name }) => `'${name}'`).join(", ");
+  const message = `Others can reach ${host}, and the key ${names} is short or well known. Start on 127.0.0.1, \`nexus keys revoke\` it, and make another.`;
+  throw new NexusError("conflict", message);
 }
 
 function explain(error: NodeJS.ErrnoException, host: string, port: number): NexusError {

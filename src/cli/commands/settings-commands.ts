@@ -20,6 +20,13 @@ export const keysRoutes = buildRouteMap<string, CliContext>({
             default: "user",
             brief: "`user` calls models; `admin` also runs the platform",
           },
+          keyFrom: {
+            kind: "parsed",
+            parse: parseText,
+            optional: true,
+            placeholder: "reference",
+            brief: "Take the key that clients have already: env:NAME or file:/absolute/path",
+          },
           ...platformFlags,
         },
         positional: {
