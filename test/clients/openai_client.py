@@ -48,6 +48,16 @@ def main(base_url: str, api_key: str, model: str) -> None:
     shaped = client.chat.completions.create(model=model, messages=messages, max_tokens=64, response_format=response_format)
     check("json schema", isinstance(json.loads(shaped.choices[0].message.content)["yes"], bool), shaped)
 
+    city = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"], "additionalProperties": False}
+    tool = {"type": "function", "function": {"name": "get_weather", "description": "The weather of a city", "parameters": city}}
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    asked = dict(model=model, messages=messages, tools=[tool], tool_choice=choice, max_tokens=200, temperature=0)
+    if client.models.retrieve(model).nexus["features"].get("tools", {}).get("value") is True:
+        call = client.chat.completions.create(**asked).choices[0].message.tool_calls[0].function
+        check("tools", call.name == "get_weather" and isinstance(json.loads(call.arguments)["city"], str), call)
+    else:
+        check("tools", raises(openai.BadRequestError, "unsupported_feature", lambda: client.chat.completions.create(**asked)))
+
     vectors = client.embeddings.create(model=model, input=["a cat", "a kitten"])
     check("embeddings", len(vectors.data) == 2 and len(vectors.data[0].embedding) > 16)
 

@@ -30,6 +30,8 @@ async function findPython(): Promise<string | undefined> {
 
 const python = await findPython();
 
+// proves: clients.openai-python
+// proves: clients.openai-python
 it("OpenAI's Python client drives the platform", {
   ...needs("Python with pip and its index", python !== undefined),
   timeout: 600_000,
@@ -40,7 +42,7 @@ it("OpenAI's Python client drives the platform", {
     const { stdout } = await run(python ?? "", [script, `${platform.url}/v1`, platform.key, platform.model], {
       timeout: 300_000,
     });
-    assert.equal(stdout.match(/^ok /gm)?.length, 10, stdout);
+    assert.equal(stdout.match(/^ok /gm)?.length, 11, stdout);
   } catch (error) {
     const { stdout, stderr } = error as { stdout?: string; stderr?: string };
     throw new Error(`${stdout ?? ""}${stderr ?? ""}${String(error)}`);

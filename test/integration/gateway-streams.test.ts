@@ -136,27 +136,63 @@ describe("gateway: streams", () => {
     backend.set({ words: ["Hello", " there"] });
   });
 
+  // proves: gateway.many-streams
+  // proves: gateway.many-streams
   it("serves 64 streams at once, none mixed up with another", async () => {
-    backend.set({ faults: { chunkDelayMs: 5 }, words: ["a", "b", "c"] });
+    const words = Array.from({ length: 64 }, (_, index) => `w${index} `);
+    backend.set({ faults: { chunkDelayMs: 5 }, words });
     const answers = await Promise.all(
       Array.from({ length: 64 }, async (_, index) => {
         const response = await gateway.fetch("/v1/chat/completions", {
-          body,
+          body: { ...body, max_tokens: index + 1 },
           headers: { "x-request-id": `s-${index}` },
         });
         assert.equal(response.headers.get("x-request-id"), `s-${index}`);
         return readStream(await response.text());
       }),
     );
-    assert.deepEqual(new Set(answers.map(({ content, done }) => `${content} ${done}`)), new Set(["abc 1"]));
+    for (const [index, answer] of answers.entries()) {
+      assert.deepEqual(answer, { content: words.slice(0, index + 1).join(""), done: 1, error: undefined });
+    }
     assert.equal(backend.inFlight, 0);
   });
 
+  // proves: gateway.completions
+  it("passes a stream of text completions on", async () => {
+    backend.set({ faults: {}, words: ["once", " upon", " a time"] });
+    const response = await gateway.fetch("/v1/completions", { body: { model: "tiny", prompt: "Tell", stream: true } });
+    assert.match(response.headers.get("content-type") ?? "", /^text\/event-stream/);
+    const events = (await response.text()).trimEnd().split("\n\n");
+    assert.equal(events.pop(), "data: [DONE]");
+    const chunks = events.map((event) => JSON.parse(event.slice("data: ".length)) as { choices: { text: string }[] });
+    assert.equal(chunks.map(({ choices }) => choices[0]?.text).join(""), "once upon a time");
+  });
+
+  // proves: gateway.client-gone
+  for (const [path, input] of [
+    ["/v1/chat/completions", { messages: body.messages }],
+    ["/v1/completions", { prompt: "hi" }],
+    ["/v1/embeddings", { input: "hi" }],
+  ] as const) {
+    it(`stops the backend within a second when the client of ${path} leaves`, async () => {
+      backend.set({ faults: { delayFirstByteMs: 10_000 } });
+      const { aborted, generations } = backend;
+      const client = new AbortController();
+      const request = gateway.fetch(path, { body: { model: "tiny", ...input }, signal: client.signal });
+      await backend.until((fake) => fake.generations === generations + 1);
+      client.abort();
+      await assert.rejects(request, { name: "AbortError" });
+      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0, 1_000);
+    });
+  }
+
+  // proves: gateway.client-gone
   for (const [title, faults, stream_] of [
     ["before the first byte", { delayFirstByteMs: 300 }, true],
     ["in the middle of a stream", { chunkDelayMs: 100 }, true],
     ["of an answer that does not stream", { delayFirstByteMs: 300 }, false],
   ] as const) {
+    // proves: gateway.client-gone
     it(`stops the backend when the client leaves ${title}`, async () => {
       backend.set({ faults, words: Array.from({ length: 50 }, () => "x") });
       const { aborted, generations } = backend;

@@ -7,6 +7,8 @@ import { type ModelPlatform, startModelPlatform } from "../support/model-platfor
  * The main job, as a user has it: `nexus up` with the built-in model service, and OpenAI's own client. With the real
  * SmolLM2 when it can be fetched, else with a tiny random model, on which answers are not judged by their sense.
  */
+// proves: clients.openai-node
+// proves: clients.openai-node
 describe("OpenAI's Node client against the platform", { timeout: 600_000 }, () => {
   let platform: ModelPlatform;
   let client: OpenAI;

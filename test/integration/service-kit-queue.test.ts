@@ -70,6 +70,7 @@ test("slots are held to, waiters enter in their order, and the health check need
   );
 });
 
+// proves: llm.queue
 test("beyond the queue it is 429 with Retry-After, and a place that becomes free is taken", options, async (t) => {
   const { service, enteredBy } = gated(1, { queueMax: 1 });
   const { url } = await runInTest(t, service);
@@ -197,6 +198,34 @@ test("a start that throws leaves the service up and failed, with the reason", op
   assert.deepEqual(report.checks.start, { status: "failed", reason: "no model could be loaded" });
   assert.equal((await fetch(`${url}/health`)).status, 200);
   assert.equal((await chat(url)).status, 503);
+});
+
+// proves: contract.health
+test("the health check answers within 100 ms, whatever is wrong", options, async (t) => {
+  const { service, enteredBy } = gated(1, { queueMax: 1 });
+  const busy = await runInTest(t, service);
+  const held = [chat(busy.url, { user: "a" })];
+  const { finish } = await enteredBy(1);
+  held.push(chat(busy.url, { user: "b" }));
+  await untilGauge(t, busy.url, "nexus_service_queue_depth", 1);
+  const failed = await runInTest(t, goodService({ start: () => Promise.reject(new Error("no model")) }));
+  const starting = await runInTest(
+    t,
+    goodService({ start: ({ signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())) }),
+  );
+  for (const { url } of [busy, failed, starting]) {
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const start = performance.now();
+      assert.equal((await fetch(`${url}/health`)).status, 200);
+      times.push(performance.now() - start);
+    }
+    const median = times.sort((x, y) => x - y)[2] ?? 0;
+    assert.ok(median < 100, `the median of 5 was ${median} ms`);
+  }
+  finish();
+  (await enteredBy(2)).finish();
+  await Promise.all(held);
 });
 
 test("Retry-After follows how long requests hold their slot", options, async (t) => {

@@ -55,6 +55,7 @@ function onTerminal(t: TestContext, args: readonly string[], env: Record<string,
   };
 }
 
+// proves: cli.chat
 test("a conversation: commands, several lines, Ctrl-C stops an answer, then a line, then all", {
   skip,
   timeout: 120_000,

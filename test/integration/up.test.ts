@@ -22,6 +22,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
+// proves: cli.attach, cli.up-and-down, cli.chat, cli.status
 test("attach a server, chat through the gateway, look at the status, detach, stop", { timeout: 120_000 }, async (t) => {
   const backend = await startFakeBackend("ollama");
   t.after(() => backend.close());
@@ -66,6 +67,7 @@ test("attach a server, chat through the gateway, look at the status, detach, sto
   for (const { pid } of status.processes) assert.ok(pid !== null && !isAlive(pid), "no process is left");
 });
 
+// proves: gateway.keys
 test("the first start prints a key that works, later starts don't", { timeout: 120_000 }, async (t) => {
   const first = await start(t);
   const key = /OPENAI_API_KEY=(nxs_\S+)/.exec(await untilPrinted(first, /Ctrl-C stops/))?.[1] ?? "";
@@ -90,6 +92,7 @@ function untilPrinted(platform: TestPlatform, pattern: RegExp): Promise<string> 
   return waitFor(`${pattern} on the screen`, () => pattern.test(platform.output()) && platform.output());
 }
 
+// proves: cli.survives-parent
 test("the gateway outlives a killed parent; the next up adopts it", { timeout: 120_000 }, async (t) => {
   const backend = await startFakeBackend("openai-compatible");
   t.after(() => backend.close());
@@ -114,6 +117,7 @@ test("the gateway outlives a killed parent; the next up adopts it", { timeout: 1
   assert.equal(await ask(second, before.models[0]?.id ?? ""), 200);
 });
 
+// proves: cli.up-and-down
 test("down stops what a killed parent left", { timeout: 120_000 }, async (t) => {
   const { data, parent } = await start(t);
   const [gateway] = (await statusOf(data)).processes;
@@ -136,6 +140,7 @@ async function ask({ url, key }: TestPlatform, model: string): Promise<number> {
   return response.status;
 }
 
+// proves: cli.side-by-side
 test("two platforms run side by side; a third in the same place is refused", { timeout: 120_000 }, async (t) => {
   const [one, other] = [await start(t), await start(t)];
   assert.notEqual(one.url, other.url);
@@ -163,6 +168,7 @@ test("a port that is taken is one clear line, and nothing is left behind", { tim
   assert.ok(!existsSync(join(data, "control.sock")));
 });
 
+// proves: cli.finds-platform, cli.exit-codes
 test("up --detach returns when the gateway is ready, and down ends it", { timeout: 120_000 }, async (t) => {
   const data = await makeData(t);
   const flags = ["--no-builtin", "--no-discovery", "--port", "0", "--data", data];
@@ -184,6 +190,7 @@ test("up --detach returns when the gateway is ready, and down ends it", { timeou
   await waitFor("the parent's end", () => !existsSync(join(data, "run", "parent.json")));
 });
 
+// proves: cli.keys
 test("drains, keys and logs by their verbs", { timeout: 120_000 }, async (t) => {
   const backend = await startFakeBackend("vllm");
   t.after(() => backend.close());
@@ -212,6 +219,7 @@ test("drains, keys and logs by their verbs", { timeout: 120_000 }, async (t) => 
   assert.match(missing.stderr, /Did you mean gateway\?/);
 });
 
+// proves: attach.secret-reference
 test("a server's key in the environment of up reaches the gateway, and nobody else", {
   timeout: 120_000,
 }, async (t) => {
@@ -298,6 +306,7 @@ test("the first interrupt lets requests end, the second ends them", { timeout: 1
   for (const { pid } of status.processes) assert.ok(!isAlive(pid ?? 0));
 });
 
+// proves: cli.exit-codes
 test("an interrupted verb ends with 130", { timeout: 120_000 }, async (t) => {
   const backend = await startFakeBackend("openai-compatible", { faults: { stallAfterChunks: 2 } });
   t.after(() => backend.close());
@@ -320,4 +329,26 @@ test("an interrupted verb ends with 130", { timeout: 120_000 }, async (t) => {
       assert.equal((JSON.parse(await output) as { error: { code: string } }).error.code, "interrupted");
     await backend.until(({ inFlight }) => inFlight === 0, 5_000);
   }
+});
+
+test("up goes on when nobody reads what it says, and ends in order when it is told to", {
+  timeout: 120_000,
+}, async (t) => {
+  const data = await makeData(t);
+  const flags = ["--no-builtin", "--no-discovery", "--port", "0", "--data", data];
+  const child = spawn(process.execPath, [main, "up", ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  child.stdout.destroy();
+  child.stderr.destroy();
+  const { processes } = await waitFor("readiness", async () => {
+    const { code, stdout } = await nexus(["status", "--json", "--data", data]);
+    return code === 0 && (JSON.parse(stdout) as PlatformStatus);
+  });
+  // Long enough for the summary that nobody gets.
+  await waitFor("a first key", async () => /"first"/.test((await nexus(["keys", "--json", "--data", data])).stdout));
+  assert.equal(child.exitCode, null);
+  const ended = once(child, "exit");
+  child.kill("SIGHUP");
+  assert.deepEqual(await ended, [0, null]);
+  for (const { pid } of processes) assert.ok(!isAlive(pid ?? 0));
 });

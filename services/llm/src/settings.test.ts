@@ -7,6 +7,7 @@ import { readLlmSettings } from "./settings.ts";
 import { physicalCores, usableCores } from "./usable-cores.ts";
 
 describe("settings", () => {
+  // proves: llm.threads
   it("leave one core to the rest of the machine, and never ask for more than there are", () => {
     const threads = (cores: number, text?: string) => readLlmSettings({ NEXUS_LLM_THREADS: text }, cores, "/d").threads;
     assert.deepEqual([threads(1), threads(2), threads(8)], [1, 1, 7]);
