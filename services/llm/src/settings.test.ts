@@ -1,50 +1,34 @@
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { it } from "node:test";
 import { readLlmSettings } from "./settings.ts";
 import { physicalCores, usableCores } from "./usable-cores.ts";
 
-describe("settings", () => {
-  // proves: llm.threads
-  it("leave one core to the rest of the machine, and never ask for more than there are", () => {
-    const threads = (cores: number, text?: string) => readLlmSettings({ NEXUS_LLM_THREADS: text }, cores, "/d").threads;
-    assert.deepEqual([threads(1), threads(2), threads(8)], [1, 1, 7]);
-    assert.deepEqual([threads(8, "3"), threads(2, "64")], [3, 2]);
-  });
-
-  it("take empty for unset and find the models in the data directory", () => {
-    const settings = readLlmSettings({ NEXUS_LLM_CONTEXT: "", NEXUS_LLM_MODEL: "" }, 2, "/data");
-    assert.equal(settings.modelsDirectory, "/data/models");
-    assert.equal(settings.contextTokens, 4096);
-    assert.equal(readLlmSettings({ NEXUS_MODELS_DIR: "/m" }, 2, "/data").modelsDirectory, "/m");
-  });
-
-  for (const [name, text] of [
-    ["NEXUS_LLM_CONTEXT", "12"],
-    ["NEXUS_LLM_PARALLEL", "0"],
-    ["NEXUS_LLM_THREADS", "many"],
-    ["NEXUS_LLM_LOADED", "1.5"],
-  ] as const) {
-    it(`refuse ${name}=${text}`, () => {
-      assert.throws(() => readLlmSettings({ [name]: text }, 2, "/d"), new RegExp(name));
-    });
+// proves: llm.threads
+it("never takes more threads than cores, and by default leaves one core free", () => {
+  const threads = (asked: string | undefined, cores: number) =>
+    readLlmSettings({ NEXUS_LLM_THREADS: asked }, cores, "/data").threads;
+  for (const cores of [1, 2, 6, 64]) {
+    assert.equal(threads(undefined, cores), Math.max(1, cores - 1));
+    assert.equal(threads("1", cores), 1);
+    assert.equal(threads("1024", cores), cores);
   }
+  assert.throws(() => threads("0", 4), /NEXUS_LLM_THREADS must be a whole number from 1 to 1024/);
 });
 
-describe("cores", () => {
-  it("count processors that share one as one", async () => {
-    const directory = await mkdtemp(join(tmpdir(), "nexus-cores-"));
-    for (const [processor, siblings] of ["0,2", "1,3", "0,2", "1,3"].entries()) {
-      const topology = join(directory, `cpu${processor}`, "topology");
-      await mkdir(topology, { recursive: true });
-      await writeFile(join(topology, "thread_siblings_list"), `${siblings}\n`);
-    }
-    await mkdir(join(directory, "cpufreq"));
-    assert.equal(physicalCores(directory), 2);
-    assert.equal(physicalCores(join(directory, "none")), undefined);
-    assert.ok(usableCores() >= 1);
-    await rm(directory, { recursive: true });
-  });
+// proves: llm.threads
+it("counts two processors of one core once", async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), "nexus-cores-"));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  for (const [index, siblings] of ["0,2", "1,3", "0,2", "1,3"].entries()) {
+    const topology = join(directory, `cpu${index}`, "topology");
+    await mkdir(topology, { recursive: true });
+    await writeFile(join(topology, "thread_siblings_list"), `${siblings}\n`);
+  }
+  await mkdir(join(directory, "cpufreq"));
+  assert.equal(physicalCores(directory), 2);
+  assert.equal(physicalCores(join(directory, "nowhere")), undefined);
+  assert.ok(usableCores() >= 1 && usableCores() <= availableParallelism());
 });
