@@ -6,6 +6,8 @@ export interface Interrupts {
   readonly signal: AbortSignal;
   /** Takes interrupts over until the returned function is called; the newest taker gets them. */
   take(handler: () => void): () => void;
+  /** Whether a verb has taken them over for now. */
+  isTaken(): boolean;
 }
 
 /**
@@ -24,6 +26,7 @@ export function listenToInterrupts(process: EventEmitter, giveUp: () => void): I
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, interrupt);
   return {
     signal: controller.signal,
+    isTaken: () => takers.length > 0,
     take(handler) {
       takers.push(handler);
       return () => {

@@ -70,8 +70,8 @@ export function createTerminal(options: TerminalOptions): Terminal {
   const isLive = stderr.isTTY === true && environment.TERM !== "dumb";
   return {
     write: (text) => void stdout.write(text),
-    print: (...lines) => void stdout.write(lines.map((line) => `${line}\n`).join("")),
-    note: (...lines) => void stderr.write(lines.map((line) => `${line}\n`).join("")),
+    print: (...lines) => writeLines(stdout, lines),
+    note: (...lines) => writeLines(stderr, lines),
     paint,
     paintNote: paletteFor(mayColour && stderr.isTTY === true),
     isInteractive: options.stdin.isTTY === true && stdout.isTTY === true,
@@ -83,6 +83,10 @@ export function createTerminal(options: TerminalOptions): Terminal {
       layOutTable(rows, header, { paint, width: stdout.isTTY === true ? columnsNow() : undefined }),
     live: () => (isLive ? createLiveArea(stderr) : { update: () => {}, clear: () => {} }),
   };
+}
+
+function writeLines(stream: TerminalStream, lines: readonly string[]): void {
+  if (lines.length > 0) stream.write(lines.map((line) => `${line}\n`).join(""));
 }
 
 function paletteFor(isColoured: boolean): Palette {

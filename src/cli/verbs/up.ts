@@ -6,7 +6,7 @@ import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
 import type { StartedPlatform } from "../roles.ts";
 import { createStageView } from "../stage-view.ts";
 import { describeStarted, type StartedSummary } from "../started-summary.ts";
-import type { Verb } from "../verb.ts";
+import type { Print, Verb } from "../verb.ts";
 import { loadVerbConfig } from "../verb-config.ts";
 
 export interface UpFlags extends DataFlag, ConfigFlag, JsonFlag {
@@ -27,33 +27,51 @@ export const up: Verb<UpFlags, []> = async ({ context, print }, flags) => {
     return startDetached(context, flags, loaded.paths);
   }
   const { entry, version, environment } = context;
-  const platform = await context.roles.startPlatform({ loaded, version, entry, environment });
-  const release = context.interrupts.take(stopper(context, platform));
+  const stopper = createStopper(context);
   try {
-    const status = await waitUntilStarted(context, platform, flags.json === true);
-    if (status !== undefined) {
-      const summary: StartedSummary = { status, first_key: (await platform.makeFirstKey()) ?? null };
-      print({ json: summary, text: describeStarted(summary, context, { isDetached: false }) });
-    }
+    const platform = await context.roles.startPlatform({ loaded, version, entry, environment });
+    stopper.use(platform);
+    await present(context, platform, flags.json === true, print);
     await platform.stopped;
   } finally {
-    release();
+    stopper.release();
   }
   terminal.note("Nexus has stopped.");
   return undefined;
 };
 
-/** The first interrupt stops in order, the second at once. */
-function stopper({ terminal }: CliContext, platform: StartedPlatform): () => void {
+/** Shows how it comes up and what came of it. One that can't come up is stopped: nobody would look after it. */
+async function present(context: CliContext, platform: StartedPlatform, isScript: boolean, print: Print): Promise<void> {
+  try {
+    const status = await waitUntilStarted(context, platform, isScript);
+    if (status === undefined) return;
+    const summary: StartedSummary = { status, first_key: (await platform.makeFirstKey()) ?? null };
+    print({ json: summary, text: describeStarted(summary, context, { isDetached: false }) });
+  } catch (error) {
+    await platform.stop();
+    throw error;
+  }
+}
+
+/** The first interrupt stops in order, also when it came before there was anything to stop; the second at once. */
+function createStopper({ terminal, interrupts }: CliContext) {
   let count = 0;
-  return () => {
+  let platform: StartedPlatform | undefined;
+  const act = () => {
+    if (count === 1) platform?.stop().catch(() => {});
+    if (count > 1) platform?.kill();
+  };
+  const release = interrupts.take(() => {
     count++;
-    if (count === 1) {
-      terminal.note("", "Stopping; requests in flight may end. Ctrl-C again ends them.");
-      platform.stop().catch(() => {});
-    } else {
-      platform.kill();
-    }
+    if (count === 1) terminal.note("", "Stopping; requests in flight may end. Ctrl-C again ends them.");
+    act();
+  });
+  return {
+    release,
+    use(started: StartedPlatform) {
+      platform = started;
+      act();
+    },
   };
 }
 
