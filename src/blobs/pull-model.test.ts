@@ -169,6 +169,25 @@ describe("pullModel", { timeout: 30_000 }, () => {
     assert.equal(error.status, 503);
   });
 
+  // proves: models.sources
+  it("takes the first source that answers, and asks none after it", async () => {
+    await addModel({ directory, id: "m", from: `${server.url}/last.gguf` });
+    await addModel({ directory, id: "m", from: `${server.url}/second.gguf` });
+    await addModel({ directory, id: "m", from: `${server.url}/first.gguf` });
+    const { entries } = await loadCatalogue(directory);
+    const order = entries
+      .find(({ id }) => id === "m")
+      ?.sources.map((source) => (source.kind === "url" ? source.url : ""));
+    server.next({ status: 404 });
+    const signal = new AbortController().signal;
+    const pulled = await pullModel({ id: "m", directory, environment: { PATH: directory }, signal, log: silentLogger });
+    assert.equal(pulled.sha256, digest);
+    assert.deepEqual(
+      server.requests.map(({ path }) => `${server.url}${path}`),
+      order?.slice(0, 2),
+    );
+  });
+
   it("gives up a server that has gone silent", async () => {
     server.next({ stallAfterBytes: 1_000 });
     assert.match((await failure(pull({ stallMs: 300 }))).message, /timeout/i);

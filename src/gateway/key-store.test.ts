@@ -18,6 +18,7 @@ async function openStore(t: TestContext) {
 
 const hasCode = (code: string) => (error: unknown) => error instanceof NexusError && error.code === code;
 
+// proves: gateway.keys
 it("keeps hashes and never keys, in a file of its owner's", async (t) => {
   const { path, store } = await openStore(t);
   const { key, record } = await store.create({ name: "laptop", role: "user" });
