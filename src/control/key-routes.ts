@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
 import { parseOrThrow } from "../contract/parse.ts";
-import { isWeakKey, type KeyRecord, type KeyStore } from "../gateway/key-store.ts";
+import type { KeyRecord, KeyStore } from "../gateway/key-store.ts";
 import type { ControlRoutes } from "./server.ts";
 
 const createSchema = z.strictObject({
@@ -17,13 +17,18 @@ export function keyInfo({ hash: _hash, ...info }: KeyRecord): KeyInfo {
   return info;
 }
 
-/** `GET`, `POST` and `DELETE` of `/v1/nexus/keys`. Weak keys are for platforms that only this machine reaches. */
-export function keyRoutes(keys: KeyStore, options: { readonly takesWeakKeys: boolean }): ControlRoutes {
+export interface KeyRoutesOptions {
+  /** Whether a key that somebody chose is too weak for who can reach this platform. */
+  readonly isTooWeak: (key: string) => boolean;
+}
+
+/** `GET`, `POST` and `DELETE` of `/v1/nexus/keys`. */
+export function keyRoutes(keys: KeyStore, { isTooWeak }: KeyRoutesOptions): ControlRoutes {
   return (server) => {
     server.get("/v1/nexus/keys", async () => ({ keys: (await keys.list()).map(keyInfo) }));
     server.post("/v1/nexus/keys", async (request, reply) => {
       const input = parseOrThrow(createSchema, request.body ?? {}, "invalid_request", "The key");
-      if (input.key !== undefined && !options.takesWeakKeys && isWeakKey(input.key)) {
+      if (input.key !== undefined && isTooWeak(input.key)) {
         const message =
           "The key is too short or too well known for a platform that others can reach: take 20 characters or more.";
         throw new NexusError("invalid_request", message, { param: "key" });

@@ -12,7 +12,7 @@ import { registryRoutes } from "../control/registry-routes.ts";
 import { secretRoutes } from "../control/secret-routes.ts";
 import { startControlServer } from "../control/server.ts";
 import type { PlatformStatus, Problem } from "../control/status.ts";
-import { createKeyStore } from "../gateway/key-store.ts";
+import { createKeyStore, isWeakKey } from "../gateway/key-store.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { readServiceEnvironment } from "../service-kit/environment.ts";
 import { createSupervisor, type Supervisor } from "../supervisor/create-supervisor.ts";
@@ -58,7 +58,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
     routes: [
       (app) => void app.register(registryRoutes, { registry, clock }),
       attachmentRoutes(servers.attacher),
-      keyRoutes(keys, { takesWeakKeys: isLoopbackHost(config.listen.host) }),
+      keyRoutes(keys, { isTooWeak: (key) => !isLoopbackHost(config.listen.host) && isWeakKey(key) }),
       secretRoutes(registry, resolveSecret),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],

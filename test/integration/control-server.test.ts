@@ -110,14 +110,14 @@ test("errors have OpenAI's shape, a request id, and no inner detail", async (t) 
 
 test("keys are made, listed without their hash, and revoked", async (t) => {
   const keys = createKeyStore({ path: join(await makeDirectory(t), "keys.json"), clock: systemClock });
-  const { socketPath } = await startServer(t, [keyRoutes(keys, { takesWeakKeys: true })]);
+  const { socketPath } = await startServer(t, [keyRoutes(keys, { isTooWeak: () => false })]);
   const made = await send(socketPath, "POST", "/v1/nexus/keys", {
     body: JSON.stringify({ name: "me", role: "admin" }),
   });
   assert.equal(made.status, 201);
   assert.match(made.json.key, /^nxs_/);
   assert.equal(made.json.record.hash, undefined);
-  const open = await startServer(t, [keyRoutes(keys, { takesWeakKeys: false })]);
+  const open = await startServer(t, [keyRoutes(keys, { isTooWeak: () => true })]);
   const weak = { body: JSON.stringify({ name: "old", key: "sk-1234-home" }) };
   assert.equal((await send(open.socketPath, "POST", "/v1/nexus/keys", weak)).json.error.param, "key");
   const twice = await send(socketPath, "POST", "/v1/nexus/keys", { body: JSON.stringify({ name: "me" }) });
