@@ -82,10 +82,10 @@ export async function checkPip(environment: Readonly<Record<string, string | und
   }
 }
 
-/** `isOurs`: a platform runs there already. */
-export async function checkPort({ host, port }: ListenConfig, isOurs: boolean): Promise<Finding> {
+/** `running`: where the platform of this data directory listens already, whatever the settings at hand say. */
+export async function checkPort({ host, port }: ListenConfig, running: ListenConfig | null): Promise<Finding> {
+  if (running !== null) return ok("port", `${running.host}:${running.port} is this platform's`);
   const address = `${host}:${port}`;
-  if (isOurs) return ok("port", `${address} is this platform's`);
   const code = await tryListen(host, port);
   if (code === undefined) return ok("port", `${address} is free`);
   return problem("port", `${address} can't be listened on (${code})`, "Choose another with --port or `listen.port`.");

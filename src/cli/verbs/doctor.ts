@@ -28,7 +28,7 @@ export const doctor: Verb<DoctorFlags, []> = async ({ context }, flags) => {
     await checkDisk(paths),
     await checkDataDirectory(paths),
     ...describeConfig(config),
-    ...(config instanceof ConfigError ? [] : [await checkPort(config.config.listen, isPlatform(status))]),
+    ...(config instanceof ConfigError ? [] : [await checkPort(config.config.listen, addressOf(status))]),
     await checkPip(context.environment),
     ...describeStatus(status),
   ];
@@ -52,6 +52,10 @@ function toCliError(error: unknown): CliError {
 
 function isPlatform(status: PlatformStatus | CliError): status is PlatformStatus {
   return !(status instanceof CliError);
+}
+
+function addressOf(status: PlatformStatus | CliError): PlatformStatus["address"] {
+  return isPlatform(status) ? status.address : null;
 }
 
 function describeConfig(config: LoadedConfig | ConfigError): Finding[] {
