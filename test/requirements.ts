@@ -81,7 +81,8 @@ export const requirements = {
   "attach.recognises":
     "Ollama, llama.cpp, vLLM, LM Studio, LocalAI and other OpenAI-compatible servers are recognised and described.",
   "attach.never-loads": "Looking at a server never loads a model and never generates.",
-  "attach.lease": "An attached server is kept registered while it answers, is dropped when it is gone, and comes back.",
+  "attach.lease":
+    "An attached server is kept registered under a lease, gets no requests while it is gone, and comes back.",
   "attach.discovery": "Servers on this machine's usual ports are found by themselves.",
   "attach.secret-reference": "A server's own key is given as a reference, is stored as one, and appears in no output.",
 

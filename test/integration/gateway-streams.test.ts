@@ -182,7 +182,7 @@ describe("gateway: streams", () => {
       await backend.until((fake) => fake.generations === generations + 1);
       client.abort();
       await assert.rejects(request, { name: "AbortError" });
-      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0, 1_000);
+      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0);
     });
   }
 
@@ -205,7 +205,7 @@ describe("gateway: streams", () => {
       if (title.includes("middle")) await (await request).body?.getReader().read();
       client.abort();
       await request.then((response) => response.text()).catch(() => {});
-      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0, 1_000);
+      await backend.until((fake) => fake.aborted === aborted + 1 && fake.inFlight === 0);
       const records = await gateway.completions(1);
       assert.equal(records.at(-1)?.status, 499);
       assert.equal(backend.generations, generations + 1, "it was not sent again");
