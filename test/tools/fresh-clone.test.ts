@@ -50,7 +50,7 @@ test("`npm start` in a fresh clone is all that it takes to be answered", {
     detached: true,
   });
   t.after(async () => {
-    if (child.exitCode === null) process.kill(-(child.pid ?? Number.NaN), "SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? Number.NaN), "SIGKILL");
     await nexus(["down", "--data", data]);
     await rm(directory, { recursive: true, force: true });
   });
