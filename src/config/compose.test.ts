@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
+import { z } from "zod";
 import { composeConfig } from "./compose.ts";
 import { ConfigError } from "./config-error.ts";
 import { configSchema } from "./schema.ts";
@@ -71,4 +72,14 @@ test("a message never repeats a value", () => {
       (error: Error) => !error.message.includes(secret),
     );
   }
+});
+
+test("of several shapes, the problem is told of the one that was meant", () => {
+  const schema = z.strictObject({
+    target: z.union([z.string(), z.strictObject({ url: z.string(), retries: z.number().max(3) }), z.null()]),
+  });
+  const source = parseYamlSource("target:\n  url: x\n  retries: 9\n  retires: 1\n");
+  assert.throws(() => composeConfig(schema, { name: "f", source }, []), {
+    message: "f:3  target.retries: must be at most 3\nf:4  target.retires: unknown key; did you mean 'retries'?",
+  });
 });

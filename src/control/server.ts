@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { dirname } from "node:path";
@@ -78,9 +78,9 @@ async function removeStaleSocket(path: string): Promise<void> {
 function answers(path: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect(path);
-  socket.setTimeout(1_000, () => resolve(true));
   socket.on("connect", () => resolve(true));
-  socket.on("error", () => resolve(false));
+  // Refused is nobody; anything else, such as a full queue, may be somebody.
+  socket.on("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
   return promise.finally(() => socket.destroy());
 }
 
@@ -96,7 +96,6 @@ async function listen(server: FastifyInstance, path: string): Promise<void> {
   }
   await promise;
   server.server.off("error", reject);
-  chmodSync(path, 0o600);
 }
 
 function answerErrors(server: FastifyInstance, log: Logger): void {
