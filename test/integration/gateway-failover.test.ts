@@ -180,6 +180,27 @@ describe("gateway: several instances", () => {
     assert.equal((await ask()).status, 200);
   });
 
+  it("asks an instance at once after a request has failed there, whenever its next probe would be", async () => {
+    const patient = await startTestGateway({
+      settings: { probes: { intervalMs: 600_000 }, ejection: { failures: 1_000 } },
+    });
+    try {
+      patient.view.set([recordOf(a, { instance: "a" }), recordOf(b, { instance: "b" })]);
+      // Its first probes, which come by themselves, are over after these.
+      for (let turn = 0; turn < 6; turn++) await (await patient.fetch("/v1/chat/completions", { body })).text();
+      await a.close();
+      for (let turn = 0; turn < 2; turn++) {
+        const response = await patient.fetch("/v1/chat/completions", { body });
+        assert.equal(response.status, 200, await response.text());
+      }
+      await waitFor(() =>
+        patient.lines.some(({ message, fields }) => message === "instance unready" && fields.instance === "chat/a"),
+      );
+    } finally {
+      await patient.close();
+    }
+  });
+
   it("routes to a new instance as soon as it is registered, and away from one that left", async () => {
     gateway.view.set([recordOf(b, { instance: "b" })]);
     for (let turn = 0; turn < 4; turn++) assert.equal((await ask()).instance, "chat/b");

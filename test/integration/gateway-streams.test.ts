@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import type { FakeFaults } from "../fakes/fake-faults.ts";
@@ -90,6 +93,35 @@ describe("gateway: streams", () => {
         assert.equal(error?.code, "backend_disconnected", `${truncateWith} after ${chunks}`);
       }
     }
+  });
+
+  // proves: gateway.framing
+  it("keeps half an event back, so that the error that follows can be read", async () => {
+    const server = createServer((request, response) => {
+      if (request.method === "GET") return response.end("{}");
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write('data: {"choices":[{"delta":{"content":"Hel"}}]}\n\ndata: {"choices":[{"del', () => {
+        setImmediate(() => response.destroy());
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    gateway.view.set([recordOf(backend), recordOf({ url }, { instance: "half", models: [{ id: "half" }] })]);
+    try {
+      const response = await gateway.fetch("/v1/chat/completions", { body: { ...body, model: "half" } });
+      const { content, done, error } = readStream(await response.text());
+      assert.deepEqual({ content, done, code: error?.code }, { content: "Hel", done: 0, code: "backend_disconnected" });
+    } finally {
+      gateway.view.set([recordOf(backend)]);
+      server.close().closeAllConnections();
+    }
+  });
+
+  it("answers 502 when an answer that does not stream breaks off, and sends nothing of it", async () => {
+    backend.set({ faults: { truncateAfterChunks: 1 } });
+    const response = await gateway.fetch("/v1/chat/completions", { body: { ...body, stream: false } });
+    assert.equal(response.status, 502);
+    assert.match(await response.text(), /^\{"error":.*"code":"backend_disconnected"\}\}$/);
   });
 
   // proves: gateway.slow-instance

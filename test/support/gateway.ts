@@ -141,7 +141,7 @@ async function waitForCompletions(lines: readonly LogLine[], count: number): Pro
 }
 
 /** The record of a fake backend, as attaching it would write it. */
-export function recordOf(backend: FakeBackend, options: RecordOptions = {}): InstanceRecord {
+export function recordOf(backend: Pick<FakeBackend, "url">, options: RecordOptions = {}): InstanceRecord {
   return makeRecord({
     models: [{ id: "tiny" }],
     readiness_path: "/readyz",
