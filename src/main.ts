@@ -1,7 +1,9 @@
 import { enableCompileCache } from "node:module";
+import { join } from "node:path";
 
-// Before anything else is loaded: half of the start of a short verb is reading TypeScript, and Node can keep that.
-enableCompileCache();
+// Before anything else is loaded: half of the start of a short verb is reading TypeScript, and Node can keep that. Not
+// below the temporary directory, which is Node's own choice: others could leave something for us there.
+enableCompileCache(join(import.meta.dirname, "..", "node_modules", ".cache", "compile"));
 const { runProcess } = await import("./cli/run-process.ts");
 
 await runProcess(import.meta.filename, {
