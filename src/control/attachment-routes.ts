@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Attacher } from "../attach/attacher.ts";
 import { attachEntrySchema } from "../attach/config.ts";
+import { NexusError } from "../base/errors.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { ControlRoutes } from "./server.ts";
 
@@ -11,6 +12,10 @@ const requestSchema = z.strictObject({
   labels: attachEntrySchema.shape.labels,
   key_from: keyFrom,
 });
+
+/** A reference names a file or a variable of this machine, and its content is sent to the URL beside it. */
+const relayedKeyMessage =
+  "A key reference is taken on the platform's own machine only: run `nexus attach` there, or put it into its configuration.";
 
 /** `GET`, `POST` and `DELETE` of `/v1/nexus/attachments`. */
 export function attachmentRoutes(attacher: Pick<Attacher, "attach" | "detach" | "list">): ControlRoutes {
@@ -23,6 +28,9 @@ export function attachmentRoutes(attacher: Pick<Attacher, "attach" | "detach" | 
         "invalid_request",
         "The attachment",
       );
+      if (key_from !== undefined && request.headers["x-nexus-relayed"] !== undefined) {
+        throw new NexusError("permission_denied", relayedKeyMessage, { param: "key_from" });
+      }
       const attached = await attacher.attach({
         ...rest,
         ...(name === undefined ? {} : { name }),

@@ -58,7 +58,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       else log.warn({ instance: key, reason: unready }, "instance unready");
     },
   });
-  const stopPruning = view.onChange((snapshot) => upstreams.retain(snapshot.instances.values()));
+  const models = openModelIndex(view, clock);
+  const stopPruning = view.onChange((snapshot) => {
+    upstreams.retain(snapshot.instances.values());
+    models.index();
+  });
   const state = { hasView: false, draining: false };
   options.viewReady.then(
     () => {
@@ -70,7 +74,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const server = await listen(
     {
       ...options,
-      index: memoiseIndex(view),
+      ...models,
       conditions,
       upstreams,
       retryBudget: new RetryBudget({ ratio: settings.retry.budgetRatio, min: settings.retry.budgetMin }),
@@ -95,13 +99,32 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-/** The index of a snapshot is made when the first request after a change needs it. */
-function memoiseIndex(view: RegistryView): () => ModelIndex {
-  let index: ModelIndex | undefined;
-  return () => {
+/**
+ * How long a model that left is spoken of as away instead of unknown: the time to notice that a process hangs, to
+ * replace it and to load its model again. Clients repeat what is away, and give up on what is unknown.
+ */
+const departedMs = 120_000;
+/** Names beyond this are forgotten, the oldest first. */
+const departedMax = 10_000;
+
+/** The index of a snapshot, made when the first request after a change needs it, and the memory of what left. */
+function openModelIndex(view: RegistryView, clock: Clock): Pick<GatewayParts, "index" | "wasOffered"> {
+  let index = indexModels(view.current());
+  const departedAt = new Map<string, number>();
+  const current = (): ModelIndex => {
     const snapshot = view.current();
-    if (index?.snapshot !== snapshot) index = indexModels(snapshot);
+    if (index.snapshot === snapshot) return index;
+    const next = indexModels(snapshot);
+    for (const name of index.offers.keys()) if (!next.offers.has(name)) departedAt.set(name, clock.monotonic());
+    for (const name of departedAt.keys()) {
+      if (departedAt.size > departedMax || next.offers.has(name)) departedAt.delete(name);
+    }
+    index = next;
     return index;
+  };
+  return {
+    index: current,
+    wasOffered: (model) => clock.monotonic() - (departedAt.get(model) ?? Number.NEGATIVE_INFINITY) < departedMs,
   };
 }
 

@@ -26,6 +26,8 @@ export interface GatewayParts {
   readonly identity: GatewayIdentity;
   /** The fleet by model, as of now. */
   readonly index: () => ModelIndex;
+  /** Whether a model that nobody offers now was offered a short while ago. */
+  readonly wasOffered: (model: string) => boolean;
   readonly conditions: InstanceConditions;
   readonly upstreams: Upstreams;
   readonly keys: KeyReader;

@@ -26,6 +26,8 @@ export async function relayControl(exchange: Exchange, parts: GatewayParts, path
     path: query === -1 ? path : path + (request.url ?? "").slice(query),
     headers: {
       ...(body === null ? {} : { "content-type": "application/json" }),
+      // Tells the control process that this did not come over its own socket.
+      "x-nexus-relayed": exchange.caller?.keyId ?? "",
       "x-request-id": exchange.id,
       traceparent: toTraceparent(exchange.trace),
     },

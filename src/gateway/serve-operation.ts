@@ -57,6 +57,7 @@ function plannedRoute({ exchange, operation, scan, parts }: Dispatch): RoutePlan
   const context = {
     index: parts.index(),
     aliases: parts.aliases,
+    wasOffered: parts.wasOffered,
     conditionOf: (key: string) => parts.conditions.of(key),
   };
   const plan = planRoute({ operation, model: scan.model, needs: { ...scan.needs }, turn: parts.nextTurn() }, context);

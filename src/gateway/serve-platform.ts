@@ -1,5 +1,5 @@
 import type { Health, Readiness } from "../contract/health.ts";
-import { contractVersion, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
+import { contractVersion, type Model, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
 import { operations } from "../contract/operations.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -59,10 +59,9 @@ export function serveDescriptor(exchange: Exchange, parts: GatewayParts): void {
   sendJson(exchange, 200, descriptor);
 }
 
-function describeGateway({ identity, index }: GatewayParts): ServiceMetadata {
-  const models = new Map(
-    [...index().offers.values()].flatMap((offers) => offers.map(({ model }) => [model.id, model] as const)),
-  );
+function describeGateway(parts: GatewayParts): ServiceMetadata {
+  const { identity } = parts;
+  const models = fleetModels(parts);
   return {
     schema_version: contractVersion,
     service: { name: "gateway", version: identity.version, description: "One address for every service of the fleet." },
@@ -88,6 +87,24 @@ function describeGateway({ identity, index }: GatewayParts): ServiceMetadata {
     requires: {},
     ui: { options: [] },
   };
+}
+
+/** Every model once, with all the names that a client may use for it here: its services' and the operator's. */
+function fleetModels({ index, aliases }: GatewayParts): ReadonlyMap<string, Model> {
+  const models = new Map<string, Model>();
+  const { offers } = index();
+  const named = [
+    ...offers,
+    ...Object.entries(aliases).map(([alias, target]) => [alias, offers.get(target) ?? []] as const),
+  ];
+  for (const [name, [offer]] of named) {
+    if (offer === undefined) continue;
+    const { model } = offer;
+    const known = models.get(model.id) ?? { ...model, aliases: [] };
+    const isNew = name !== model.id && !known.aliases.includes(name);
+    models.set(model.id, isNew ? { ...known, aliases: [...known.aliases, name] } : known);
+  }
+  return models;
 }
 
 /** `GET /openapi.json` */

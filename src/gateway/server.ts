@@ -20,6 +20,8 @@ const keepAliveTimeoutMs = 65_000;
 const connectionsMax = 10_000;
 /** How long the rest of a refused request is read, so that its sender gets to see the answer. */
 const refusedBodyMs = 5_000;
+/** How long a connection stays after a request that could not be read, for its sender to read why. */
+const refusedLingerMs = 1_000;
 
 /** Headers that must not come twice: two readers could each take another one for the true one. */
 const singleHeaders = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
@@ -183,6 +185,8 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
     "connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  // A client that keeps its half open would hold the connection for ever.
+  setTimeout(() => socket.destroy(), refusedLingerMs).unref();
 }
 
 /** Which connections have a request under way. Node counts a connection that never sent one as busy. */

@@ -11,6 +11,7 @@ interface Setting {
   readonly snapshot?: Partial<RegistrySnapshot>;
   readonly request?: Partial<RouteRequest>;
   readonly aliases?: Record<string, string>;
+  readonly departed?: string;
   readonly conditions?: Record<string, Partial<InstanceCondition>>;
 }
 
@@ -21,6 +22,7 @@ function plan(setting: Setting) {
     {
       index: indexModels(makeSnapshot(records.map(makeRecord), snapshot)),
       aliases,
+      wasOffered: (model) => model === setting.departed,
       conditionOf: (key) => ({ unready: undefined, ejected: undefined, inFlight: 0, ...conditions[key] }),
     },
   );
@@ -135,6 +137,11 @@ describe("planRoute", () => {
     assert.match(failure?.message ?? "", /'smollm2-135m-instruct'/);
     assert.match(plan({ records, request: { model: "smollm2" } }).failure?.message ?? "", /'smollm2-135m-instruct'/);
     assert.match(plan({ records: [] }).failure?.message ?? "", /nexus attach/);
+  });
+
+  it("asks for patience when the model was there a moment ago", () => {
+    assert.equal(plan({ records: [], departed: "m" }).failure?.code, "no_instance_available");
+    assert.equal(plan({ records: [], departed: "other" }).failure?.code, "model_not_found");
   });
 
   it("takes no model name for a property of an object", () => {

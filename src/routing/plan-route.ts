@@ -58,6 +58,8 @@ export interface RoutingContext {
   readonly index: ModelIndex;
   readonly aliases: Readonly<Record<string, string>>;
   readonly conditionOf: (key: string) => InstanceCondition;
+  /** Whether a model that nobody offers now was offered a short while ago: its service is being restarted, say. */
+  readonly wasOffered: (model: string) => boolean;
 }
 
 /**
@@ -85,7 +87,7 @@ export function planRoute(request: RouteRequest, context: RoutingContext): Route
     ...offer,
     lastResort: chosen === ejected,
   }));
-  const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context.index);
+  const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context);
   return { model, candidates, rejected, failure };
 }
 
@@ -157,9 +159,14 @@ function explainFailure(
   model: string,
   request: RouteRequest,
   rejected: readonly Rejection[],
-  index: ModelIndex,
+  context: RoutingContext,
 ): RoutePlan["failure"] {
-  if (rejected.length === 0) return { code: "model_not_found", message: unknownModel(model, request.model, index) };
+  if (rejected.length === 0 && context.wasOffered(model)) {
+    const message = `The service of '${request.model}' is away: it may be restarting. Try again soon.`;
+    return { code: "no_instance_available", message };
+  }
+  if (rejected.length === 0)
+    return { code: "model_not_found", message: unknownModel(model, request.model, context.index) };
   if (rejected.every(({ reason }) => reason === "operation")) {
     return {
       code: "unsupported_feature",

@@ -21,13 +21,25 @@ function control(test: TestContext, { attacher }: AttachHarness) {
   });
   attachmentRoutes(attacher)(server);
   test.after(() => server.close());
-  return async (method: "GET" | "POST" | "DELETE", url: string, payload?: object): Promise<Answer> => {
-    const answer = await server.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
+  return async (method: "GET" | "POST" | "DELETE", url: string, payload?: object, headers = {}): Promise<Answer> => {
+    const answer = await server.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
     return { status: answer.statusCode, body: answer.json() };
   };
 }
 
 describe("the attachment routes", { timeout: 30_000 }, () => {
+  it("take no key reference from afar: its content would be sent to the URL beside it", async (test) => {
+    const harness = attachHarness(test);
+    harness.environment.KEY = "sk-upstream";
+    const server = await harness.backend("openai-compatible", { key: "sk-upstream" });
+    const relayed = { "x-nexus-relayed": "key_1" };
+    const wanted = { url: server.url, key_from: "env:KEY" };
+    const refused = await control(test, harness)("POST", path, wanted, relayed);
+    assert.equal(refused.status, 403);
+    assert.equal(refused.body.error?.code, "permission_denied");
+    assert.equal(server.requests.length, 0);
+  });
+
   it("attach, list and detach", async (test) => {
     const harness = attachHarness(test);
     harness.environment.KEY = "sk-upstream";

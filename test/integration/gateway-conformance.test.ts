@@ -8,7 +8,7 @@ import { recordOf, startTestGateway } from "../support/gateway.ts";
 it("the gateway keeps the contract that it asks of services", { timeout: 60_000 }, async () => {
   const models = [{ id: "tiny" }, { id: "vectors", kind: "embedding" as const }];
   const backend = await startFakeBackend("nexus", { models });
-  const gateway = await startTestGateway();
+  const gateway = await startTestGateway({ aliases: { "gpt-4o": "tiny" } });
   gateway.view.set([
     recordOf(backend, {
       models: [

@@ -201,6 +201,17 @@ describe("gateway: several instances", () => {
     }
   });
 
+  it("asks for patience while the only service of a model is gone from the registry for a moment", async () => {
+    assert.equal((await ask()).status, 200);
+    gateway.view.set([]);
+    await waitFor(() => gateway.view.current().instances.size === 0);
+    const away = await ask();
+    assert.equal(away.status, 503, away.text);
+    assert.equal((await ask({ model: "never-seen" })).status, 404);
+    gateway.view.set([recordOf(a, { instance: "a" })]);
+    assert.equal((await ask()).status, 200);
+  });
+
   it("routes to a new instance as soon as it is registered, and away from one that left", async () => {
     gateway.view.set([recordOf(b, { instance: "b" })]);
     for (let turn = 0; turn < 4; turn++) assert.equal((await ask()).instance, "chat/b");

@@ -244,6 +244,21 @@ describe("gateway: requests", () => {
   }
 
   // proves: gateway.models
+  it("closes the connection of a sender that it could not read, even if the sender never does", async () => {
+    const { hostname, port } = new URL(gateway.url);
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    const gone = new Promise((resolve) => socket.on("error", resolve));
+    socket.write("no http\r\n\r\n");
+    socket.resume();
+    const timer = setInterval(() => socket.write("x"), 50);
+    try {
+      assert.match(String(await gone), /EPIPE|ECONNRESET/);
+    } finally {
+      clearInterval(timer);
+      socket.destroy();
+    }
+  });
+
   it("lists models with what people miss elsewhere, aliases included", async () => {
     const { data } = (await (await gateway.fetch("/v1/models")).json()) as {
       data: { id: string; nexus: { alias_of?: string; ready_instances: number } }[];

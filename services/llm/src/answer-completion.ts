@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { NexusError } from "nexus/base";
 import type { Token } from "node-llama-cpp";
 import { z } from "zod";
 import { parseRequest } from "./chat-request.ts";
 import { type GenerationEnd, generate } from "./generate.ts";
+import { toKnownTokens } from "./known-tokens.ts";
 import type { OpenModel } from "./open-model.ts";
 import { type SamplingDefaults, samplingFields, stopsOf, toSampling } from "./sampling.ts";
 import { refuseLongPrompt, type Usage, usageOf } from "./usage.ts";
@@ -105,7 +105,8 @@ function promptsOf({ prompt }: CompletionRequest): readonly Prompt[] {
 }
 
 /** Token ids are taken as they are; a text gets the model's own beginning token. */
-function toTokens(prompt: Prompt, { model }: OpenModel): { readonly tokens: Token[]; readonly text: string } {
+function toTokens(prompt: Prompt, opened: OpenModel): { readonly tokens: Token[]; readonly text: string } {
+  const { model } = opened;
   const { bos, shouldPrependBosToken } = model.tokens;
   if (typeof prompt === "string") {
     const tokens = model.tokenize(prompt, false);
@@ -113,12 +114,7 @@ function toTokens(prompt: Prompt, { model }: OpenModel): { readonly tokens: Toke
       shouldPrependBosToken || tokens.length === 0 ? [bos ?? model.tokens.eos].filter((id) => id !== null) : [];
     return { tokens: [...start, ...tokens], text: prompt };
   }
-  const vocabulary = model.fileInfo.metadata.tokenizer?.ggml.tokens.length ?? 0;
-  const stranger = prompt.find((id) => id >= vocabulary);
-  if (stranger !== undefined) {
-    throw new NexusError("invalid_request", `The model has no token ${stranger}.`, { param: "prompt" });
-  }
-  const tokens = prompt as Token[];
+  const tokens = toKnownTokens(prompt, opened, "prompt");
   return { tokens, text: model.detokenize(tokens) };
 }
 

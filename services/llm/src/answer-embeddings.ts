@@ -1,7 +1,7 @@
 import { NexusError } from "nexus/base";
-import type { Token } from "node-llama-cpp";
 import { z } from "zod";
 import { parseRequest } from "./chat-request.ts";
+import { toKnownTokens } from "./known-tokens.ts";
 import type { OpenModel } from "./open-model.ts";
 
 const tokenId = z.int().nonnegative();
@@ -37,7 +37,8 @@ export async function answerEmbeddings({ model, body, signal }: EmbeddingsRun): 
   }
   const context = await model.embeddingContext();
   const inputs = inputsOf(request.input).map((input) => {
-    const tokens = typeof input === "string" ? model.model.tokenize(input, false) : [...(input as Token[])];
+    const tokens =
+      typeof input === "string" ? model.model.tokenize(input, false) : toKnownTokens(input, model, "input");
     const count = context.calculateInputLength([...tokens]);
     if (count < model.embeddingTokens) return { tokens, count };
     throw new NexusError(

@@ -255,6 +255,14 @@ function behaviour(settings: () => { modelId: string; modelsDirectory: string })
   });
 
   // proves: llm.embeddings
+  it("refuses tokens that the model does not have", async () => {
+    for (const input of [[1, 2, 999_999], [[2_147_483_648]]]) {
+      const { status, body } = await llm.ask("embeddings", { model, input });
+      assert.equal(status, 400);
+      assert.equal(body.error.param, "input");
+    }
+  });
+
   it("embeds texts as vectors of length one, in both encodings", async () => {
     const input = ["The cat sleeps.", "The kitten naps."];
     const { body } = await llm.ask("embeddings", { model, input });
