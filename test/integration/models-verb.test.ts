@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeDirectory, nexus } from "../support/command-line.ts";
+import { startPlatformFor } from "../support/started-platform.ts";
 import { writeTinyGguf } from "../support/tiny-gguf.ts";
 
 interface Listing {
@@ -38,4 +40,16 @@ test("a model of one's own is added, pulled, listed and removed", { timeout: 60_
   const unknown = await models("pull", "mien");
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /Did you mean mine\?/);
+});
+
+test("models are those of the running platform, whichever file it was started with", { timeout: 90_000 }, async (t) => {
+  const directory = await makeDirectory(t);
+  const config = join(directory, "mine.yaml");
+  const models = join(directory, "elsewhere");
+  await writeFile(config, JSON.stringify({ models: { directory: models } }));
+  const { data, url } = await startPlatformFor(t, { args: ["--config", config] });
+  const listed = await nexus(["models", "ls", "--json", "--data", data]);
+  assert.equal((JSON.parse(listed.stdout) as { directory: string }).directory, models);
+  const doctor = await nexus(["doctor", "--json", "--data", data]);
+  assert.ok(doctor.stdout.includes(`${new URL(url).host} is this platform's`), doctor.stdout);
 });

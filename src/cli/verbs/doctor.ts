@@ -11,14 +11,14 @@ import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform, locatePaths } from "../platform.ts";
 import type { Palette } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
-import { loadVerbConfig } from "../verb-config.ts";
+import { loadPlatformConfig } from "../verb-config.ts";
 
 export interface DoctorFlags extends DataFlag, ConfigFlag, JsonFlag {}
 
 /** `nexus doctor`: every check runs, whatever the others find. */
 export const doctor: Verb<DoctorFlags, []> = async ({ context }, flags) => {
   const paths = locatePaths(context, flags);
-  const config = await loadVerbConfig(context, flags).catch((error: unknown) => toConfigError(error));
+  const config = await loadPlatformConfig(context, flags).catch((error: unknown) => toConfigError(error));
   const status = await findPlatform(context, flags)
     .status()
     .catch((error: unknown) => toCliError(error));

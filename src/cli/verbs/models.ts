@@ -15,7 +15,7 @@ import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform } from "../platform.ts";
 import { type Cell, formatBytes, progressBar, type Terminal } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
-import { loadVerbConfig } from "../verb-config.ts";
+import { loadPlatformConfig } from "../verb-config.ts";
 
 export interface ModelFlags extends DataFlag, ConfigFlag, JsonFlag {}
 
@@ -39,7 +39,7 @@ export const listModels: Verb<ModelFlags, []> = async ({ context }, flags) => {
 
 /** The directory of model files that the configuration means. */
 async function modelsDirectory(context: CliContext, flags: ModelFlags): Promise<string> {
-  const { config, paths } = await loadVerbConfig(context, flags);
+  const { config, paths } = await loadPlatformConfig(context, flags);
   return config.models.directory ?? paths.models;
 }
 
