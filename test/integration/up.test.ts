@@ -352,3 +352,22 @@ test("up goes on when nobody reads what it says, and ends in order when it is to
   assert.deepEqual(await ended, [0, null]);
   for (const { pid } of processes) assert.ok(!isAlive(pid ?? 0));
 });
+
+test("an interrupt at any moment of the start ends it", { timeout: 120_000 }, async (t) => {
+  for (const afterMs of [150, 300, 450, 600, 750, 900, 1_200]) {
+    const data = await makeData(t);
+    const child = spawn(
+      process.execPath,
+      [main, "up", "--data", data, "--port", "0", "--no-builtin", "--no-discovery"],
+      {
+        stdio: "ignore",
+      },
+    );
+    const ended = once(child, "exit");
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    child.kill("SIGINT");
+    // A start that swallows it runs until the test's own time is over.
+    await ended;
+    assert.equal(existsSync(join(data, "run", "parent.json")), false, `after ${afterMs} ms`);
+  }
+});

@@ -55,7 +55,8 @@ async function present(context: CliContext, platform: StartedPlatform, isScript:
 
 /** The first interrupt stops in order, also when it came before there was anything to stop; the second at once. */
 function createStopper({ terminal, interrupts }: CliContext) {
-  let count = 0;
+  // One that came before anybody had taken interrupts counts, too.
+  let count = interrupts.signal.aborted ? 1 : 0;
   let platform: StartedPlatform | undefined;
   const act = () => {
     if (count === 1) platform?.stop().catch(() => {});
