@@ -64,12 +64,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     models.index();
   });
   const state = { hasView: false, draining: false };
-  options.viewReady.then(
-    () => {
-      state.hasView = true;
-    },
-    (error: unknown) => log.error({ error }, "no view of the fleet"),
-  );
+  const noteView = () => {
+    state.hasView = true;
+  };
+  options.viewReady.then(noteView, (error: unknown) => log.error({ error }, "no view of the fleet"));
   let turn = 0;
   const server = await listen(
     {
