@@ -22,6 +22,7 @@ import { signalGroup } from "../supervisor/process-group.ts";
 import { acquireSingleInstance } from "../supervisor/single-instance.ts";
 import { childSpecs } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
+import { damagedFiles } from "./damaged-files.ts";
 import { ensureOperatorKey, makeFirstKey } from "./first-keys.ts";
 import { checkListenAddress, refuseWeakKeys } from "./listen-address.ts";
 import { openServers } from "./open-servers.ts";
@@ -138,7 +139,7 @@ function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => Platf
       processes: supervisor.status(),
       readiness: readiness.current(),
       attachments: servers.attacher.list(),
-      problems: registryProblems(registry),
+      problems: [...registryProblems(registry), ...damagedFiles(request.loaded.paths.root)],
     });
 }
 

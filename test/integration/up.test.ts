@@ -371,3 +371,13 @@ test("an interrupt at any moment of the start ends it", { timeout: 120_000 }, as
     assert.equal(existsSync(join(data, "run", "parent.json")), false, `after ${afterMs} ms`);
   }
 });
+
+test("a file that was put aside because it was damaged stands among the problems", { timeout: 60_000 }, async (t) => {
+  const data = await makeData(t);
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  writeFileSync(join(data, "attachments.json"), "{broken");
+  await start(t, { data });
+  const [problem] = (await statusOf(data)).problems;
+  assert.equal(problem?.subject, "attachments.json");
+  assert.match(problem?.message ?? "", /attachments\.json\.corrupt-/);
+});
