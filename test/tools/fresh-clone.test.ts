@@ -22,7 +22,7 @@ const path = (process.env.PATH ?? "")
   .join(delimiter);
 const env = { PATH: path, HOME: process.env.HOME ?? "", NO_COLOR: "1" };
 
-const hasRegistry = await run("npm", ["view", "zod", "version", "--fetch-retries=0"], { env, timeout: 20_000 }).then(
+const hasRegistry = await run("npm", ["view", "zod", "version", "--fetch-retries=0"], { env, timeout: 12_000 }).then(
   () => true,
   () => false,
 );
