@@ -6,7 +6,7 @@ import {
   metadataDigest,
 } from "../contract/instance-record.ts";
 import { contractVersion, type Model, metadataSchema, type ServiceMetadata } from "../contract/metadata.ts";
-import { operationById } from "../contract/operations.ts";
+import { endpointOf, operationById } from "../contract/operations.ts";
 import type { Description, DialectName } from "../dialects/dialect.ts";
 import { hostOf } from "./target-url.ts";
 
@@ -97,15 +97,7 @@ function describedMetadata(facts: RecordFacts, models: readonly Model[]): Servic
       vendor: description.backend.vendor.slice(0, 256),
       version: description.backend.version.slice(0, 256),
     },
-    endpoints: offered.map(({ id, method, path, summary, requestSchema, responseSchema, streaming }) => ({
-      method,
-      path,
-      operation_id: id,
-      summary,
-      request_schema: requestSchema,
-      response_schema: responseSchema,
-      streaming,
-    })),
+    endpoints: offered.map(endpointOf),
     capabilities: {
       domains: [...new Set(models.flatMap((model) => model.domains))],
       modalities: {

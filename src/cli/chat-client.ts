@@ -5,7 +5,7 @@ import { describeError } from "../base/errors.ts";
 import { CliError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { callHttp, type HttpTarget, readText } from "./http-client.ts";
-import { errorFromAnswer } from "./platform.ts";
+import { errorFromAnswer, parseAnswer } from "./platform.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
@@ -106,21 +106,6 @@ function addChunk(answer: ChatAnswer, chunk: ChatChunk, onPiece: (piece: ChatPie
     finish_reason: choice?.finish_reason ?? answer.finish_reason,
     usage: chunk.usage ?? answer.usage,
   };
-}
-
-function parseAnswer(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CliError(
-      exitCodes.failed,
-      "backend_error",
-      "The answer is no JSON: something else than Nexus lives there.",
-      {
-        cause,
-      },
-    );
-  }
 }
 
 /** A model as `/v1/models` shows it; another gateway than Nexus leaves the second part out. */

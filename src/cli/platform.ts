@@ -129,13 +129,13 @@ async function callControl<T>(
     if (call.signal?.aborted === true) throw call.signal.reason;
     throw await explain(error);
   }
-  const value = parseJson(text);
+  const value = text === "" ? undefined : parseAnswer(text);
   if (status >= 400) throw errorFromAnswer(status, value);
   return value as T;
 }
 
-function parseJson(text: string): unknown {
-  if (text === "") return undefined;
+/** The value of an answer. @throws CliError when something else than Nexus seems to have given it. */
+export function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -1,4 +1,4 @@
-import type { Domain } from "./metadata.ts";
+import type { Domain, Endpoint } from "./metadata.ts";
 
 /** One API operation: what a client asks for, whoever serves it. Ids are those of OpenAI's API where it has one. */
 export interface Operation {
@@ -56,4 +56,18 @@ export function operationById(id: OperationId): Operation {
   const operation = byId.get(id);
   if (operation === undefined) throw new RangeError(`unknown operation ${id}`);
   return operation;
+}
+
+/** How metadata names an operation of the contract. */
+export function endpointOf(operation: Operation): Endpoint {
+  const { id, method, path, summary, requestSchema, responseSchema, streaming } = operation;
+  return {
+    method,
+    path,
+    operation_id: id,
+    summary,
+    request_schema: requestSchema,
+    response_schema: responseSchema,
+    streaming,
+  };
 }

@@ -105,7 +105,7 @@ const departedMs = 120_000;
 /** Names beyond this are forgotten, the oldest first. */
 const departedMax = 10_000;
 
-/** The index of a snapshot, made when the first request after a change needs it, and the memory of what left. */
+/** The index of the newest snapshot, made once a change, and the memory of what left with it. */
 function openModelIndex(view: RegistryView, clock: Clock): Pick<GatewayParts, "index" | "wasOffered"> {
   let index = indexModels(view.current());
   const departedAt = new Map<string, number>();

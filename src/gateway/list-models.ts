@@ -1,6 +1,7 @@
 import type { Evidence } from "../contract/instance-record.ts";
 import type { Domain } from "../contract/metadata.ts";
 import type { ModelIndex, Offer } from "../routing/model-index.ts";
+import { resolveAlias } from "../routing/plan-route.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 
 /** A feature and how sure the platform is of it. */
@@ -43,7 +44,7 @@ export function findModel(
   parts: Pick<GatewayParts, "index" | "aliases" | "conditions">,
 ): ListedModel | undefined {
   const index: ModelIndex = parts.index();
-  const target = Object.hasOwn(parts.aliases, name) ? (parts.aliases[name] ?? name) : name;
+  const target = resolveAlias(name, parts.aliases);
   const offers = index.offers.get(target) ?? [];
   const [first] = offers;
   if (first === undefined) return undefined;

@@ -35,12 +35,13 @@ export async function serveOperation(exchange: Exchange, operation: Operation, p
   const body = await readBody(exchange, parts.settings.bodyBytesMax);
   const scan = scanRequest(body);
   exchange.stream = scan.stream && operation.streaming;
-  const plan = plannedRoute({ exchange, operation, body, scan, parts });
+  const dispatch: Dispatch = { exchange, operation, body, scan, parts };
+  const plan = plannedRoute(dispatch);
   const client = new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs);
   const closeRequest = parts.retryBudget.openRequest();
   if (exchange.stream) client.keepAlive();
   try {
-    const begun = await tryPlan(plan, { exchange, operation, body, scan, parts });
+    const begun = await tryPlan(plan, dispatch);
     await relayBegun(begun, exchange, client);
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;

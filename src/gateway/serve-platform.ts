@@ -1,6 +1,6 @@
 import type { Health, Readiness } from "../contract/health.ts";
 import { contractVersion, type Model, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
-import { operations } from "../contract/operations.ts";
+import { endpointOf, operations } from "../contract/operations.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { openapiDocument } from "./openapi-document.ts";
@@ -67,15 +67,7 @@ function describeGateway(parts: GatewayParts): ServiceMetadata {
     service: { name: "gateway", version: identity.version, description: "One address for every service of the fleet." },
     instance: { id: identity.instance, host: identity.host, started_at: identity.startedAt },
     backend: { name: "nexus", vendor: "", version: identity.version },
-    endpoints: operations.map(({ id, method, path, summary, requestSchema, responseSchema, streaming }) => ({
-      method,
-      path,
-      operation_id: id,
-      summary,
-      request_schema: requestSchema,
-      response_schema: responseSchema,
-      streaming,
-    })),
+    endpoints: operations.map(endpointOf),
     capabilities: {
       domains: [...new Set([...models.values()].flatMap((model) => model.domains))],
       modalities: { input: ["text", "image"], output: ["text", "vector"] },

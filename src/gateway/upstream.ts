@@ -44,7 +44,7 @@ export class Upstreams {
    * @throws AttemptFailure when no answer came; whatever the answer's status is, it is an answer.
    */
   async send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
-    const base = new URL(record.base_url);
+    const base = baseOf(record);
     const headers = await this.#headersFor(record, request.headers);
     const call = new UpstreamCall(request.signal, this.#options.timeouts);
     this.#pool(base.origin).dispatch(
@@ -83,7 +83,7 @@ export class Upstreams {
   /** Closes the connections to origins that no instance uses any more, once their requests have ended. */
   retain(records: Iterable<InstanceRecord>): void {
     const wanted = new Set<string>();
-    for (const record of records) wanted.add(new URL(record.base_url).origin);
+    for (const record of records) wanted.add(baseOf(record).origin);
     for (const [origin, pool] of this.#pools) {
       if (wanted.has(origin)) continue;
       this.#pools.delete(origin);
@@ -127,4 +127,16 @@ export class Upstreams {
       throw new AttemptFailure("unsendable", error);
     }
   }
+}
+
+/** Records are immutable, so the URL of one is parsed once in its life and not for every request. */
+const bases = new WeakMap<InstanceRecord, URL>();
+
+function baseOf(record: InstanceRecord): URL {
+  let base = bases.get(record);
+  if (base === undefined) {
+    base = new URL(record.base_url);
+    bases.set(record, base);
+  }
+  return base;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { closestName } from "../base/close-names.ts";
 import { metadataDigest } from "../contract/instance-record.ts";
 import { domainSchema, type Model, nameSchema, type ServiceMetadata } from "../contract/metadata.ts";
-import { operations } from "../contract/operations.ts";
+import { endpointOf, operations } from "../contract/operations.ts";
 import { describeIssues } from "../contract/parse.ts";
 import { type ParsedRecord, parseRecord } from "./parse-record.ts";
 
@@ -79,15 +79,7 @@ function toRecord(entry: Entry, { hostId, now }: EntryDefaults): object {
     service: { name: service, version: "0", description: "" },
     instance: { id: entry.name, host, started_at: now },
     backend: { name: entry.dialect },
-    endpoints: offered.map(({ method, path, id, summary, requestSchema, responseSchema, streaming }) => ({
-      method,
-      path,
-      operation_id: id,
-      summary,
-      request_schema: requestSchema,
-      response_schema: responseSchema,
-      streaming,
-    })),
+    endpoints: offered.map(endpointOf),
     capabilities: {
       domains,
       streaming: offered.some((operation) => operation.streaming),

@@ -68,7 +68,7 @@ export interface RoutingContext {
  * not, loaded before loadable, then load, then turn by turn.
  */
 export function planRoute(request: RouteRequest, context: RoutingContext): RoutePlan {
-  const model = Object.hasOwn(context.aliases, request.model) ? (context.aliases[request.model] ?? "") : request.model;
+  const model = resolveAlias(request.model, context.aliases);
   const offers = context.index.offers.get(model) ?? [];
   const usable: Offer[] = [];
   const ejected: Offer[] = [];
@@ -89,6 +89,11 @@ export function planRoute(request: RouteRequest, context: RoutingContext): Route
   }));
   const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context);
   return { model, candidates, rejected, failure };
+}
+
+/** The model that a client means. An alias of the operator's goes before a model of the same name. */
+export function resolveAlias(name: string, aliases: Readonly<Record<string, string>>): string {
+  return Object.hasOwn(aliases, name) ? (aliases[name] ?? name) : name;
 }
 
 /** Instances with unknown limits are compared as if this many requests filled them. */

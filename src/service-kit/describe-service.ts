@@ -10,7 +10,7 @@ import {
   type ServiceDescriptor,
   type ServiceMetadata,
 } from "../contract/metadata.ts";
-import { type Operation, type OperationId, operationById } from "../contract/operations.ts";
+import { endpointOf, type Operation, type OperationId, operationById } from "../contract/operations.ts";
 import type { Service } from "./service.ts";
 
 /** Which copy of which service on which machine. */
@@ -30,12 +30,7 @@ export function handledOperations(service: Service): readonly Operation[] {
 /** `GET /v1/metadata`. Throws when `models()` answers something that is no model: a defect of the service. */
 export function describeService(service: Service, identity: Identity): ServiceMetadata {
   const contractEndpoints = handledOperations(service).map((operation) => ({
-    method: operation.method,
-    path: operation.path,
-    operation_id: operation.id,
-    summary: operation.summary,
-    request_schema: operation.requestSchema,
-    response_schema: operation.responseSchema,
+    ...endpointOf(operation),
     streaming: operation.streaming && (service.capabilities.streaming ?? false),
   }));
   const ownEndpoints = (service.endpoints ?? []).map(
