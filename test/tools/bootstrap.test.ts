@@ -217,7 +217,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
   // proves: start.interrupted
   it("stops npm when it is interrupted", async () => {
     const child = start(["status"], { npm: "wait" });
-    const pid = await npmPid();
+    const pid = await npmPid(child.pid);
     child.kill("SIGINT");
     assert.deepEqual(await once(child, "exit"), [130, null]);
     assert.throws(() => process.kill(pid, 0));
@@ -226,7 +226,7 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
 
   it("takes over from an installation that was killed, once its npm has ended", async () => {
     const killed = start(["status"], { npm: "wait" });
-    const pid = await npmPid();
+    const pid = await npmPid(killed.pid);
     killed.kill("SIGKILL");
     await once(killed, "exit");
     const next = start(["status"]);
@@ -237,11 +237,11 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
     assert.equal(await installations(), 2);
   });
 
-  /** The process that the lock names beside the bootstrap. */
-  const npmPid = async () => {
+  /** The process that the lock names beside this bootstrap; an earlier one's lock may still lie there. */
+  const npmPid = async (bootstrap: number | undefined) => {
     for (;;) {
-      const [, pid] = JSON.parse(await readFile(join(clone, ".install.lock"), "utf8").catch(() => "[]"));
-      if (typeof pid === "number") return pid;
+      const [holder, pid] = JSON.parse(await readFile(join(clone, ".install.lock"), "utf8").catch(() => "[]"));
+      if (holder === bootstrap && typeof pid === "number") return pid;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   };
