@@ -15,6 +15,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   base: { imports: [], packages: [] },
   contract: { imports: ["base"], packages: ["zod"] },
   openai: { imports: ["base"], isPure: true },
+  translate: { imports: ["base", "openai"], isPure: true },
   observability: { imports: ["base"] },
   supervisor: { imports: ["base"] },
   registry: { imports: ["base", "contract"] },
@@ -24,7 +25,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   dialects: { imports: ["base", "contract"] },
   "service-kit": { imports: ["base", "contract", "observability", "registry"] },
   gateway: {
-    imports: ["base", "contract", "openai", "observability", "resilience", "routing"],
+    imports: ["base", "contract", "openai", "translate", "observability", "resilience", "routing"],
     types: ["registry"],
   },
   // Its schema is put together from the rooms' own `config.ts`.

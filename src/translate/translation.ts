@@ -1,0 +1,57 @@
+import type { ErrorBody } from "../base/error-body.ts";
+
+/** One event of a stream, without its framing. `event` is absent where the dialect names none. */
+export interface StreamEvent {
+  readonly event?: string;
+  /** JSON text, or a marker such as `[DONE]`. */
+  readonly data: string;
+}
+
+/** Turns the events of one stream into those of another dialect. Lives as long as the stream. */
+export interface StreamTranslator {
+  /** Takes one whole event, the backend's end marker included, and answers those that go out because of it. */
+  push(event: StreamEvent): readonly StreamEvent[];
+  /** The backend's stream ended completely: what is still owed to the client. */
+  end(): readonly StreamEvent[];
+}
+
+/** One request in the words of another operation, and the way back for its answer. */
+export interface Translation {
+  /** The request's body for the backend, JSON. Its `model` is the one that the client asked for. */
+  readonly body: Buffer;
+  /**
+   * A whole answer in the client's dialect.
+   * @throws NexusError `backend_error` when the backend's answer is not what its operation promises.
+   */
+  whole(body: Buffer): Buffer;
+  stream(): StreamTranslator;
+}
+
+/** What a translation may need besides the request. */
+export interface TranslationContext {
+  /** For ids in answers: a fresh one for each call. */
+  readonly newId: (prefix: string) => string;
+  /** Seconds since 1970. */
+  readonly nowSeconds: number;
+}
+
+/** Serves one operation by asking for another. Pure. */
+export interface Translator {
+  /** The operation that the client asked for. */
+  readonly from: string;
+  /** The operation that the backend is asked for. */
+  readonly to: string;
+  /** @throws NexusError `invalid_request` or `unsupported_feature`, with the field at fault as `param`. */
+  translate(request: Readonly<Record<string, unknown>>, context: TranslationContext): Translation;
+}
+
+/** How a client's dialect looks apart from the operations: what an error looks like, and how a stream is framed. */
+export interface ClientDialect {
+  readonly id: "openai" | "anthropic" | "ollama";
+  /** `sse`: server-sent events. `ndjson`: one JSON document a line. */
+  readonly framing: "sse" | "ndjson";
+  /** The body of a refused request. */
+  errorBody(error: ErrorBody, status: number): object;
+  /** What ends a stream that broke. */
+  errorEvent(error: ErrorBody, status: number): StreamEvent;
+}
