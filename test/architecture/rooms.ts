@@ -18,6 +18,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   translate: { imports: ["base", "openai"], isPure: true },
   observability: { imports: ["base"] },
   supervisor: { imports: ["base"] },
+  records: { imports: ["base"] },
   registry: { imports: ["base", "contract"] },
   routing: { imports: ["base", "contract"], types: ["registry"], isPure: true },
   resilience: { imports: ["base", "contract"], types: ["registry"] },
@@ -25,7 +26,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   dialects: { imports: ["base", "contract"] },
   "service-kit": { imports: ["base", "contract", "observability", "registry"] },
   gateway: {
-    imports: ["base", "contract", "openai", "translate", "observability", "resilience", "routing"],
+    imports: ["base", "contract", "openai", "translate", "observability", "records", "resilience", "routing"],
     types: ["registry"],
   },
   // Its schema is put together from the rooms' own `config.ts`.

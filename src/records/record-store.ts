@@ -1,0 +1,131 @@
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { RecordsConfig } from "./config.ts";
+import { RecordFiles } from "./record-files.ts";
+import type { RequestRecord } from "./request-record.ts";
+
+export interface RecordStoreOptions {
+  readonly settings: RecordsConfig;
+  /** Where older records go; undefined keeps them in memory only. */
+  readonly directory: string | undefined;
+  /** Names this process among those that write into the directory. */
+  readonly writer: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface RecordFilter {
+  readonly model?: string;
+  /** Only requests that were told an error. */
+  readonly failed?: boolean;
+  readonly key?: string;
+}
+
+/** How long records are gathered before they are written. */
+const flushMs = 1_000;
+
+/**
+ * The newest requests. Adding one is a push into a ring; everything else happens a second later, in one write, and a
+ * disk that is full or slow costs records and never a request.
+ */
+export class RecordStore {
+  readonly #options: RecordStoreOptions;
+  readonly #files: RecordFiles | undefined;
+  /** A ring: the newest stands before `#next`. */
+  readonly #ring: RequestRecord[] = [];
+  #next = 0;
+  #pending: RequestRecord[] = [];
+  #pendingNotable = 0;
+  #dropped = 0;
+  #cancelFlush: (() => void) | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: RecordStoreOptions) {
+    this.#options = options;
+    const { directory, settings } = options;
+    this.#files =
+      directory === undefined || settings.diskBytesMax === 0 ? undefined : new RecordFiles(options, directory);
+  }
+
+  /** Records that were left out on disk because too many came at once or it could not be written. */
+  get dropped(): number {
+    return this.#dropped + (this.#files?.dropped ?? 0);
+  }
+
+  add(record: RequestRecord): void {
+    const { memoryMax } = this.#options.settings;
+    if (memoryMax > 0) {
+      this.#ring[this.#next] = record;
+      this.#next = (this.#next + 1) % memoryMax;
+    }
+    if (this.#files !== undefined) this.#queue(record);
+  }
+
+  /** The newest record with this id, or undefined. `isWanted` hides what the asker may not see. */
+  async find(
+    id: string,
+    isWanted: (record: RequestRecord) => boolean = () => true,
+  ): Promise<RequestRecord | undefined> {
+    for (const record of this.#newestFirst()) if (record.id === id && isWanted(record)) return record;
+    const waiting = this.#pending.findLast((record) => record.id === id && isWanted(record));
+    if (waiting !== undefined || this.#files === undefined) return waiting;
+    await this.#writing;
+    return this.#files.find(id, isWanted);
+  }
+
+  /** The newest first, from memory. */
+  list(filter: RecordFilter, limit: number): readonly RequestRecord[] {
+    const found: RequestRecord[] = [];
+    for (const record of this.#newestFirst()) {
+      if (found.length >= limit) break;
+      if (matches(record, filter)) found.push(record);
+    }
+    return found;
+  }
+
+  /** Writes what is left. */
+  async close(): Promise<void> {
+    this.#flush();
+    await this.#writing;
+  }
+
+  #queue(record: RequestRecord): void {
+    const { diskPerSecondMax } = this.#options.settings;
+    const isNotable = record.code !== undefined || record.attempts.length > 1;
+    const ordinary = this.#pending.length - this.#pendingNotable;
+    if (isNotable ? this.#pendingNotable >= diskPerSecondMax : ordinary >= diskPerSecondMax) {
+      this.#dropped++;
+      return;
+    }
+    this.#pending.push(record);
+    if (isNotable) this.#pendingNotable++;
+    this.#cancelFlush ??= this.#options.clock.after(flushMs, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    const records = this.#pending;
+    this.#pending = [];
+    this.#pendingNotable = 0;
+    if (records.length === 0 || this.#files === undefined) return;
+    const files = this.#files;
+    this.#writing = this.#writing.then(() => files.append(records));
+  }
+
+  *#newestFirst(): Generator<RequestRecord> {
+    const { length } = this.#ring;
+    for (let back = 1; back <= length; back++) {
+      const record = this.#ring[(this.#next - back + length) % length];
+      if (record !== undefined) yield record;
+    }
+  }
+}
+
+function matches(record: RequestRecord, { model, failed, key }: RecordFilter): boolean {
+  return (
+    (model === undefined || record.model === model || record.resolved_model === model) &&
+    (failed !== true || record.code !== undefined) &&
+    (key === undefined || record.key === key)
+  );
+}
