@@ -1,5 +1,6 @@
 import { NexusError } from "../base/errors.ts";
 import { EventStreamFramer } from "../openai/event-stream-framer.ts";
+import { streamKindOf } from "../openai/stream-kinds.ts";
 import { usageInBody } from "../openai/usage.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -45,14 +46,14 @@ export function relayAnswer(exchange: Exchange, answer: UpstreamAnswer, client: 
 }
 
 function streamFraming(exchange: Exchange, client: ClientAnswer): Framing {
-  const framer = new EventStreamFramer();
+  const framer = new EventStreamFramer(streamKindOf("chat.completions.create"));
   return {
     push: (chunk) => framer.push(chunk),
     end() {
-      const { rest, sawDone, sawFinish, sawError, usage } = framer.end();
+      const { rest, sawDone, isComplete, sawError, usage } = framer.end();
       exchange.usage = usage;
       if (sawError) exchange.errorCode = "backend_error";
-      if (!sawDone && !sawFinish && !sawError) {
+      if (!isComplete && !sawError) {
         return new NexusError("backend_disconnected", "The instance ended its answer before it was complete.", {
           source: "service",
         });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { EventStreamFramer } from "./event-stream-framer.ts";
+import { streamKindOf } from "./stream-kinds.ts";
 
 const event = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
 const stream =
@@ -11,7 +12,7 @@ const stream =
   "data: [DONE]\n\n";
 
 function run(chunks: readonly Buffer[]) {
-  const framer = new EventStreamFramer();
+  const framer = new EventStreamFramer(streamKindOf("chat.completions.create"));
   const passed = chunks.map((chunk) => Buffer.from(framer.push(chunk)));
   return { passed, ending: framer.end() };
 }
@@ -31,7 +32,13 @@ describe("EventStreamFramer", () => {
         }
         assert.deepEqual(
           { ...ending, rest: ending.rest.length },
-          { rest: 0, sawDone: true, sawFinish: true, sawError: false, usage: { promptTokens: 7, completionTokens: 3 } },
+          {
+            rest: 0,
+            sawDone: true,
+            isComplete: true,
+            sawError: false,
+            usage: { promptTokens: 7, completionTokens: 3 },
+          },
         );
       }
     });
@@ -50,7 +57,7 @@ describe("EventStreamFramer", () => {
     ]);
     assert.equal(ending.sawDone, false);
     assert.equal(ending.sawError, false);
-    assert.equal(ending.sawFinish, false);
+    assert.equal(ending.isComplete, false);
   });
 
   it("keeps the half event of a cut stream back", () => {
@@ -65,7 +72,7 @@ describe("EventStreamFramer", () => {
   });
 
   it("holds no more than its bound of one event", () => {
-    const framer = new EventStreamFramer();
+    const framer = new EventStreamFramer(streamKindOf("chat.completions.create"));
     let passed = 0;
     for (let i = 0; i < 40; i++) passed += framer.push(Buffer.alloc(64 * 1024, "x")).length;
     assert.ok(passed + framer.end().rest.length === 40 * 64 * 1024);

@@ -1,4 +1,5 @@
-import { type Usage, usageOf } from "./usage.ts";
+import type { StreamKind } from "./stream-kinds.ts";
+import { mergeUsage, type Usage, usageOf } from "./usage.ts";
 
 /** An event larger than this is passed on in pieces: memory stays bounded whatever a backend sends. */
 const eventBytesMax = 1024 * 1024;
@@ -12,8 +13,8 @@ export interface StreamEnding {
   readonly rest: Buffer;
   /** `[DONE]` came: the backend said everything. */
   readonly sawDone: boolean;
-  /** A choice had a `finish_reason`: the answer is whole, even if the backend never says `[DONE]`. */
-  readonly sawFinish: boolean;
+  /** Nothing is missing, even if the backend never says `[DONE]`. */
+  readonly isComplete: boolean;
   /** The backend reported an error in the stream. */
   readonly sawError: boolean;
   readonly usage: Usage | undefined;
@@ -24,11 +25,16 @@ export interface StreamEnding {
  * event before an error, and notes on the way what the events say. The bytes themselves stay as they are.
  */
 export class EventStreamFramer {
+  readonly #kind: StreamKind;
   #held: Buffer = Buffer.alloc(0);
   #usage: Usage | undefined;
   #sawDone = false;
   #sawFinish = false;
   #sawError = false;
+
+  constructor(kind: StreamKind) {
+    this.#kind = kind;
+  }
 
   /** Takes what the backend sent and returns all whole events so far; empty when none is whole yet. */
   push(chunk: Buffer): Buffer {
@@ -47,10 +53,11 @@ export class EventStreamFramer {
   /** Call once, after the last chunk. */
   end(): StreamEnding {
     this.#observe(this.#held);
+    const { endsWithDone, lastEvents } = this.#kind;
     return {
       rest: this.#held,
       sawDone: this.#sawDone,
-      sawFinish: this.#sawFinish,
+      isComplete: this.#sawDone || this.#sawFinish || (!endsWithDone && lastEvents.length === 0),
       sawError: this.#sawError,
       usage: this.#usage,
     };
@@ -59,9 +66,9 @@ export class EventStreamFramer {
   #observe(events: Buffer): void {
     this.#sawDone ||= lineStarts(events, "[DONE]");
     this.#sawError ||= lineStarts(events, '{"error"') || events.includes("event: error");
-    this.#sawFinish ||= /"finish_reason":\s*"/.test(finishWindow(events));
+    this.#sawFinish ||= this.#kind.endsWithDone ? sawFinishReason(events) : sawLastEvent(events, this.#kind.lastEvents);
     for (let at = events.indexOf('"usage"'); at !== -1; at = events.indexOf('"usage"', at + 1)) {
-      this.#usage = readUsageLine(events, at) ?? this.#usage;
+      this.#usage = mergeUsage(this.#usage, readUsageLine(events, at));
     }
   }
 }
@@ -74,7 +81,17 @@ function lastBoundary(bytes: Buffer): number {
 
 /** Whether a `data:` line begins with `text`. Inside JSON a line break is escaped, so content cannot fake one. */
 function lineStarts(events: Buffer, text: string): boolean {
-  for (const field of [`data: ${text}`, `data:${text}`]) {
+  return hasLine(events, [`data: ${text}`, `data:${text}`]);
+}
+
+function sawLastEvent(events: Buffer, names: readonly string[]): boolean {
+  return names.some((name) =>
+    hasLine(events, [`event: ${name}`, `event:${name}`, `data: {"type":"${name}"`, `data: {"type": "${name}"`]),
+  );
+}
+
+function hasLine(events: Buffer, beginnings: readonly string[]): boolean {
+  for (const field of beginnings) {
     for (let at = events.indexOf(field); at !== -1; at = events.indexOf(field, at + 1)) {
       if (at === 0 || events[at - 1] === 0x0a || events[at - 1] === 0x0d) return true;
     }
@@ -82,12 +99,12 @@ function lineStarts(events: Buffer, text: string): boolean {
   return false;
 }
 
-function finishWindow(events: Buffer): string {
+function sawFinishReason(events: Buffer): boolean {
   const at = events.lastIndexOf('"finish_reason"');
-  return at === -1 ? "" : events.toString("latin1", at, at + 32);
+  return at !== -1 && /^"finish_reason":\s*"/.test(events.toString("latin1", at, at + 32));
 }
 
-function readUsageLine(events: Buffer, at: number): Usage | undefined {
+function readUsageLine(events: Buffer, at: number): Partial<Usage> | undefined {
   const lineEnd = events.indexOf(0x0a, at);
   const line = events.toString("utf8", events.lastIndexOf(0x0a, at) + 1, lineEnd === -1 ? events.length : lineEnd);
   if (!line.startsWith("data:")) return undefined;

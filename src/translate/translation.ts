@@ -1,11 +1,7 @@
 import type { ErrorBody } from "../base/error-body.ts";
+import type { Framing, StreamEvent } from "../openai/stream-events.ts";
 
-/** One event of a stream, without its framing. `event` is absent where the dialect names none. */
-export interface StreamEvent {
-  readonly event?: string;
-  /** JSON text, or a marker such as `[DONE]`. */
-  readonly data: string;
-}
+export type { StreamEvent } from "../openai/stream-events.ts";
 
 /** Turns the events of one stream into those of another dialect. Lives as long as the stream. */
 export interface StreamTranslator {
@@ -49,7 +45,7 @@ export interface Translator {
 export interface ClientDialect {
   readonly id: "openai" | "anthropic" | "ollama";
   /** `sse`: server-sent events. `ndjson`: one JSON document a line. */
-  readonly framing: "sse" | "ndjson";
+  readonly framing: Framing;
   /** The body of a refused request. */
   errorBody(error: ErrorBody, status: number): object;
   /** What ends a stream that broke. */

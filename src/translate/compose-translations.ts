@@ -1,0 +1,45 @@
+import type { StreamEvent, StreamTranslator, Translation, Translator } from "./translation.ts";
+
+/** Serves `first.from` by asking for `second.to`: requests pass through `first` and then `second`, answers the other way. */
+export function composeTranslators(first: Translator, second: Translator): Translator {
+  if (first.to !== second.from) throw new RangeError(`${first.from} does not lead to ${second.to}`);
+  return {
+    from: first.from,
+    to: second.to,
+    translate(request, context) {
+      const outer = first.translate(request, context);
+      const inner = second.translate(JSON.parse(outer.body.toString("utf8")), context);
+      return composeTranslations(outer, inner);
+    },
+  };
+}
+
+function composeTranslations(outer: Translation, inner: Translation): Translation {
+  return {
+    body: inner.body,
+    whole: (body) => outer.whole(inner.whole(body)),
+    stream: () => composeStreams(outer.stream(), inner.stream()),
+  };
+}
+
+function composeStreams(outer: StreamTranslator, inner: StreamTranslator): StreamTranslator {
+  const through = (events: readonly StreamEvent[]) => events.flatMap((event) => outer.push(event));
+  return {
+    push: (event) => through(inner.push(event)),
+    end: () => [...through(inner.end()), ...outer.end()],
+  };
+}
+
+/** All ways to serve an operation by another one, the shortest first. The operation itself is not among them. */
+export function translatorsFrom(operationId: string, table: readonly Translator[]): readonly Translator[] {
+  const found = new Map<string, Translator>();
+  let reached = table.filter(({ from }) => from === operationId);
+  while (reached.length > 0) {
+    const fresh = reached.filter(({ to }) => to !== operationId && !found.has(to));
+    for (const translator of fresh) found.set(translator.to, translator);
+    reached = fresh.flatMap((translator) =>
+      table.filter(({ from }) => from === translator.to).map((next) => composeTranslators(translator, next)),
+    );
+  }
+  return [...found.values()];
+}
