@@ -6,6 +6,7 @@ import {
   formatMessageForArgumentScannerError,
   text_en,
 } from "@stricli/core";
+import { explainCommand } from "./commands/explain-command.ts";
 import { chatCommand, modelsRoutes } from "./commands/model-commands.ts";
 import {
   doctorCommand,
@@ -28,7 +29,7 @@ import type { CliContext } from "./context.ts";
 
 /** The verbs in the order and the groups of `nexus help`. */
 export const verbGroups: Readonly<Record<string, readonly string[]>> = {
-  "The platform": ["up", "down", "status", "logs", "doctor"],
+  "The platform": ["up", "down", "status", "explain", "logs", "doctor"],
   Models: ["chat", "models"],
   "Model servers": ["attach", "detach", "drain", "undrain", "check"],
   "Access and settings": ["keys", "config"],
@@ -39,6 +40,7 @@ const routes = {
   up: upCommand,
   down: downCommand,
   status: statusCommand,
+  explain: explainCommand,
   logs: logsCommand,
   doctor: doctorCommand,
   chat: chatCommand,

@@ -33,7 +33,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   config: { imports: ["base", "contract", "*/config.ts", "observability"] },
   attach: { imports: ["base", "contract", "config", "dialects", "registry", "service-kit"] },
   control: { imports: ["base", "contract", "attach", "registry", "routing"], types: ["gateway", "supervisor"] },
-  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway"] },
+  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway", "records"] },
   // The only wiring.
   roles: { imports: ["*"] },
 };
