@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { NexusError } from "../base/errors.ts";
-import { type Caller, type Exchange, headerOf } from "./exchange.ts";
+import type { Caller, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 
 /** Longer ones are no keys of ours and are not worth a hash. */
@@ -15,7 +15,7 @@ export async function authenticate(exchange: Exchange, parts: GatewayParts): Pro
     requireLocalHost(exchange);
     return { keyId: "none", role: "admin" };
   }
-  const header = headerOf(exchange.request, "authorization");
+  const header = exchange.request.header("authorization");
   if (header === undefined) {
     throw new NexusError(
       "missing_api_key",
@@ -33,7 +33,7 @@ export async function authenticate(exchange: Exchange, parts: GatewayParts): Pro
  * 127.0.0.1 (DNS rebinding): its `Host` would be that name.
  */
 function requireLocalHost(exchange: Exchange): void {
-  const host = headerOf(exchange.request, "host") ?? "";
+  const host = exchange.request.header("host") ?? "";
   const name = host
     .replace(/:\d+$/, "")
     .replace(/^\[(.*)\]$/, "$1")

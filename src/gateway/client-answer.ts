@@ -10,6 +10,7 @@ export class ClientAnswer {
   readonly #exchange: Exchange;
   readonly #heartbeatMs: number;
   #heartbeat: NodeJS.Timeout | undefined;
+  #isEventStream = false;
 
   constructor(exchange: Exchange, heartbeatMs: number) {
     this.#exchange = exchange;
@@ -17,7 +18,7 @@ export class ClientAnswer {
   }
 
   get isOpen(): boolean {
-    return this.#exchange.response.headersSent;
+    return this.#exchange.reply.headersSent;
   }
 
   /** From now on a comment goes out whenever nothing else has for `heartbeatMs`. Comments mean nothing to clients. */
@@ -47,45 +48,45 @@ export class ClientAnswer {
   write(chunk: Buffer, onDrain: () => void): boolean {
     if (chunk.length === 0) return true;
     const wantsMore = this.#write(chunk);
-    if (!wantsMore) this.#exchange.response.once("drain", onDrain);
+    if (!wantsMore) this.#exchange.reply.onDrain(onDrain);
     return wantsMore;
   }
 
   /** Sends a whole body, or ends what was opened. */
   end(status: number, contentType: string, body: Buffer): void {
     this.#stopHeartbeat();
-    const { response } = this.#exchange;
+    const { reply } = this.#exchange;
     if (!this.isOpen) this.#writeHead(status, { "content-type": contentType, "content-length": body.length });
     this.#count(body);
-    response.end(body);
+    reply.end(body);
   }
 
   endStream(): void {
     this.#stopHeartbeat();
-    this.#exchange.response.end();
+    this.#exchange.reply.end();
   }
 
   /** Tells the client what went wrong, with a status if that is still possible, else with an event and no `[DONE]`. */
   fail(error: NexusError): void {
     if (error.retryAfterSeconds !== undefined && !this.isOpen) {
-      this.#exchange.response.setHeader("retry-after", error.retryAfterSeconds);
+      this.#exchange.reply.setHeader("retry-after", error.retryAfterSeconds);
     }
     this.failWith(error.status, toErrorBody(error));
   }
 
   failWith(status: number, body: ErrorBody): void {
     this.#stopHeartbeat();
-    const { response } = this.#exchange;
+    const { reply } = this.#exchange;
     this.#exchange.errorCode = body.error.code;
     const json = JSON.stringify(body);
     if (!this.isOpen) {
       this.end(status, "application/json; charset=utf-8", Buffer.from(json));
-    } else if (String(response.getHeader("content-type")).startsWith("text/event-stream")) {
+    } else if (this.#isEventStream) {
       this.#write(`event: error\ndata: ${json}\n\n`);
       this.endStream();
     } else {
       // Half a body cannot be taken back. Without its end, no client takes it for whole.
-      response.destroy();
+      reply.destroy();
     }
   }
 
@@ -94,16 +95,17 @@ export class ClientAnswer {
   }
 
   #writeHead(status: number, headers: Record<string, string | number>): void {
-    const { response, instance, attempts } = this.#exchange;
-    if (instance !== undefined) response.setHeader("x-nexus-instance", instance);
-    if (attempts.length > 0) response.setHeader("x-nexus-attempts", attempts.length);
-    response.writeHead(status, headers);
+    const { reply, instance, attempts } = this.#exchange;
+    if (instance !== undefined) reply.setHeader("x-nexus-instance", instance);
+    if (attempts.length > 0) reply.setHeader("x-nexus-attempts", attempts.length);
+    this.#isEventStream = String(headers["content-type"]).startsWith("text/event-stream");
+    reply.writeHead(status, headers);
   }
 
   #write(chunk: Buffer | string): boolean {
     this.#heartbeat?.refresh();
     this.#count(chunk);
-    return this.#exchange.response.write(chunk);
+    return this.#exchange.reply.write(chunk);
   }
 
   #count(chunk: Buffer | string): void {

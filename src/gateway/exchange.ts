@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
 import { requestIdFrom, type TraceContext, traceFrom } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Usage } from "../openai/usage.ts";
+import type { ClientReply, ClientRequest } from "./client-io.ts";
 import type { KeyRole } from "./key-store.ts";
 
 /** Who asks. Without keys, everybody on the machine is the operator. */
@@ -31,8 +31,8 @@ export class Exchange {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly startedAt: number;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ClientRequest;
+  readonly reply: ClientReply;
   /** Operation id, or the route's path for the platform's own pages. Never the raw path: it becomes a label. */
   operation = "unknown";
   caller: Caller | undefined;
@@ -49,25 +49,19 @@ export class Exchange {
   bytesOut = 0;
   firstByteAt: number | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, context: { log: Logger; clock: Clock }) {
+  constructor(request: ClientRequest, reply: ClientReply, context: { log: Logger; clock: Clock }) {
     this.request = request;
-    this.response = response;
-    this.id = requestIdFrom(headerOf(request, "x-request-id"));
-    this.trace = traceFrom(headerOf(request, "traceparent"));
+    this.reply = reply;
+    this.id = requestIdFrom(request.header("x-request-id"));
+    this.trace = traceFrom(request.header("traceparent"));
     this.log = context.log.child({ request_id: this.id, trace_id: this.trace.traceId });
     this.clock = context.clock;
     this.startedAt = context.clock.monotonic();
     const controller = new AbortController();
     this.signal = controller.signal;
-    response.once("close", () => {
-      if (!response.writableFinished) controller.abort();
+    reply.onClose((finished) => {
+      if (!finished) controller.abort();
     });
-    response.setHeader("x-request-id", this.id);
+    reply.setHeader("x-request-id", this.id);
   }
-}
-
-/** A header as one string; undefined when it is absent or came as a list. */
-export function headerOf(request: IncomingMessage, name: string): string | undefined {
-  const value = request.headers[name];
-  return typeof value === "string" ? value : undefined;
 }

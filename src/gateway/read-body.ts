@@ -1,38 +1,56 @@
 import { NexusError } from "../base/errors.ts";
 import { clientClosed } from "../resilience/attempt-failure.ts";
-import { type Exchange, headerOf } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
+
+export interface ReadBodyOptions {
+  /** Media types that the operation reads, in lower case and without parameters. Default: JSON alone. */
+  readonly mediaTypes?: readonly string[];
+}
+
+const jsonOnly: readonly string[] = ["application/json"];
 
 /**
- * The request's body as the bytes that came in.
+ * The request's body as the bytes that came in. Parameters of the content type, such as a multipart boundary, are the
+ * reader's affair.
  * @throws NexusError `request_too_large` as soon as the bound is passed or announced, `unsupported_media_type` for
- * what is not plain JSON, `client_closed` when the client leaves in the middle.
+ * what the operation does not read, `client_closed` when the client leaves in the middle.
  */
-export async function readBody(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+export async function readBody(exchange: Exchange, bytesMax: number, options: ReadBodyOptions = {}): Promise<Buffer> {
   const { request } = exchange;
-  const type = headerOf(request, "content-type");
-  if (type === undefined || !/^application\/json\s*(?:;|$)/i.test(type)) {
-    throw new NexusError("unsupported_media_type", "Send the body as `Content-Type: application/json`.");
-  }
-  const encoding = headerOf(request, "content-encoding");
+  requireMediaType(request.header("content-type"), options.mediaTypes ?? jsonOnly);
+  const encoding = request.header("content-encoding");
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     throw new NexusError("unsupported_media_type", "Send the body without `Content-Encoding`.");
   }
-  const announced = Number(headerOf(request, "content-length") ?? 0);
-  if (announced > bytesMax) throw tooLarge(bytesMax);
-  if (headerOf(request, "expect") !== undefined) exchange.response.writeContinue();
-  const chunks: Buffer[] = [];
-  try {
-    // The stream must outlive a refusal, or the client would meet a reset instead of the answer that explains it.
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      exchange.bytesIn += chunk.length;
-      if (exchange.bytesIn > bytesMax) throw tooLarge(bytesMax);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof NexusError) throw error;
-    throw clientClosed();
+  if (Number(request.header("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
+  return await receive(exchange, bytesMax);
+}
+
+function requireMediaType(header: string | undefined, wanted: readonly string[]): void {
+  if (header !== undefined) {
+    const end = header.indexOf(";");
+    const type = (end === -1 ? header : header.slice(0, end)).trim().toLowerCase();
+    if (wanted.includes(type)) return;
   }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+  const names = wanted.map((type) => `\`Content-Type: ${type}\``).join(" or ");
+  throw new NexusError("unsupported_media_type", `Send the body as ${names}.`);
+}
+
+function receive(exchange: Exchange, bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  exchange.request.receiveBody({
+    data(chunk) {
+      exchange.bytesIn += chunk.length;
+      // The rest is read and dropped, or the client would meet a reset instead of the answer that explains it.
+      if (exchange.bytesIn > bytesMax) reject(tooLarge(bytesMax));
+      else chunks.push(chunk);
+      return true;
+    },
+    end: () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
+    fail: () => reject(clientClosed()),
+  });
+  return promise;
 }
 
 function tooLarge(bytesMax: number): NexusError {

@@ -1,7 +1,7 @@
 import { NexusError } from "../base/errors.ts";
 import { toTraceparent } from "../base/ids.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
-import { type Exchange, headerOf } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
 import type { UpstreamRequest } from "./upstream.ts";
@@ -16,14 +16,11 @@ export async function relayControl(exchange: Exchange, parts: GatewayParts, path
     throw new NexusError("unknown_url", "This gateway runs alone: there is no control process behind it.");
   }
   const { request } = exchange;
-  const hasBody =
-    headerOf(request, "content-length") !== undefined || headerOf(request, "transfer-encoding") !== undefined;
-  const body =
-    hasBody && headerOf(request, "content-length") !== "0" ? await readBody(exchange, controlBodyBytesMax) : null;
-  const query = request.url?.indexOf("?") ?? -1;
+  const body = request.hasBody ? await readBody(exchange, controlBodyBytesMax) : null;
+  const query = request.target.indexOf("?");
   const answer = await sendControl(parts.control, {
-    method: (request.method ?? "GET") as UpstreamRequest["method"],
-    path: query === -1 ? path : path + (request.url ?? "").slice(query),
+    method: request.method as UpstreamRequest["method"],
+    path: query === -1 ? path : path + request.target.slice(query),
     headers: {
       ...(body === null ? {} : { "content-type": "application/json" }),
       // Tells the control process that this did not come over its own socket.
@@ -58,21 +55,21 @@ async function sendControl(
 
 function pass(exchange: Exchange, answer: UpstreamAnswer): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const { response } = exchange;
-  response.writeHead(answer.status, { "content-type": answer.headers["content-type"] ?? "application/json" });
+  const { reply } = exchange;
+  reply.writeHead(answer.status, { "content-type": answer.headers["content-type"] ?? "application/json" });
   answer.pipe({
     data(chunk) {
       exchange.bytesOut += chunk.length;
-      const wantsMore = response.write(chunk);
-      if (!wantsMore) response.once("drain", () => answer.resume());
+      const wantsMore = reply.write(chunk);
+      if (!wantsMore) reply.onDrain(() => answer.resume());
       return wantsMore;
     },
     end() {
-      response.end();
+      reply.end();
       resolve();
     },
     fail(error) {
-      response.destroy();
+      reply.destroy();
       reject(error);
     },
   });

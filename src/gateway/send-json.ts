@@ -9,6 +9,6 @@ export function send(exchange: Exchange, status: number, contentType: string, te
   const body = Buffer.from(text);
   exchange.firstByteAt = exchange.clock.monotonic();
   exchange.bytesOut += body.length;
-  exchange.response.writeHead(status, { "content-type": contentType, "content-length": body.length });
-  exchange.response.end(body);
+  exchange.reply.writeHead(status, { "content-type": contentType, "content-length": body.length });
+  exchange.reply.end(body);
 }

@@ -3,12 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { toErrorBody } from "../base/error-body.ts";
-import { type ErrorCode, NexusError, toNexusError } from "../base/errors.ts";
+import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
-import { ClientAnswer } from "./client-answer.ts";
-import { Exchange } from "./exchange.ts";
+import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
-import { findRoute, serveRoute } from "./routes.ts";
+import { NodeReply, NodeRequest } from "./node-client.ts";
+import { serveExchange } from "./serve-exchange.ts";
 
 /** A slow sender of headers is dropped after 10 to 12 s; Node's own default is 60 s. */
 const headersTimeoutMs = 10_000;
@@ -23,9 +23,6 @@ const refusedBodyMs = 5_000;
 /** How long a connection stays after a request that could not be read, for its sender to read why. */
 const refusedLingerMs = 1_000;
 
-/** Headers that must not come twice: two readers could each take another one for the true one. */
-const singleHeaders = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
-
 export interface ListeningServer {
   /** `http://host:port`, with the port that the system chose. */
   readonly url: string;
@@ -33,10 +30,7 @@ export interface ListeningServer {
   close(graceMs: number): Promise<void>;
 }
 
-/**
- * The gateway's server: opens an exchange for every request, and is the only place that catches, renders errors and
- * writes the completion record.
- */
+/** The gateway's server: reads requests and hands each one to `serveExchange`. */
 export async function listen(parts: GatewayParts, address: { host: string; port: number }): Promise<ListeningServer> {
   const server = createServer(
     {
@@ -65,103 +59,20 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: GatewayParts): Promise<void> {
-  const exchange = new Exchange(request, response, parts);
-  parts.metrics.opened();
-  response.once("close", () => complete(exchange, parts));
-  try {
-    checkHead(request);
-    if (parts.state().draining) response.setHeader("connection", "close");
-    const path = pathOf(request);
-    await serveRoute(findRoute(request.method ?? "", path), path, exchange, parts);
-  } catch (thrown) {
-    fail(exchange, toNexusError(thrown), parts);
-  }
-  if (!request.complete) dropUnreadBody(request.socket, response);
+  const problem = headProblem(request.url ?? "", request.rawHeaders);
+  await serveExchange(new NodeRequest(request, response), new NodeReply(response), parts, problem);
+  if (!request.complete) dropUnreadBody(request, response);
 }
 
-function fail(exchange: Exchange, error: NexusError, parts: GatewayParts): void {
-  exchange.errorCode = error.code;
-  exchange.errorDetail = error.detail;
-  if (error.code === "internal_error") exchange.log.error({ detail: error.detail, stack: stackOf(error) }, "defect");
-  if (error.code === "client_closed") {
-    exchange.response.destroy();
-    return;
-  }
-  if (error.code === "method_not_allowed" && !exchange.response.headersSent) {
-    exchange.response.setHeader("allow", error.detail ?? "");
-  }
-  new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs).fail(error);
-}
-
-function stackOf(error: NexusError): string | undefined {
-  return error.cause instanceof Error ? error.cause.stack : error.stack;
-}
-
-/** Duplicates, absolute targets and the like are where two servers read one request differently. */
-function checkHead(request: IncomingMessage): void {
-  const seen = new Set<string>();
-  for (let index = 0; index < request.rawHeaders.length; index += 2) {
-    const name = request.rawHeaders[index]?.toLowerCase() ?? "";
-    if (!singleHeaders.includes(name)) continue;
-    if (seen.has(name)) throw new NexusError("invalid_header", `The header '${name}' came twice: send it once.`);
-    seen.add(name);
-  }
-  if (!seen.has("host")) throw new NexusError("invalid_header", "The header 'host' is missing.");
-  if (!request.url?.startsWith("/")) {
-    throw new NexusError("invalid_header", "The request's target must be a path: this is no forward proxy.");
-  }
-}
-
-function pathOf(request: IncomingMessage): string {
-  const url = request.url ?? "/";
-  const query = url.indexOf("?");
-  return query === -1 ? url : url.slice(0, query);
-}
-
-/** Node reads the rest of a request that was answered early and throws it away; this bounds for how long. */
-function dropUnreadBody(socket: Socket, response: ServerResponse): void {
+/** Reads the rest of a request that was answered early and throws it away, but not for ever. */
+function dropUnreadBody(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
   const timer = setTimeout(() => socket.destroy(), refusedBodyMs);
   timer.unref();
   const stop = () => clearTimeout(timer);
   response.req.once("end", stop);
   socket.once("close", stop);
-}
-
-/** Pages that are asked for every second say nothing in the log. */
-const quietOperations = new Set(["health", "readyz", "metrics"]);
-
-function complete(exchange: Exchange, { metrics, clock, log }: GatewayParts): void {
-  const { response, request } = exchange;
-  const left = !response.writableFinished;
-  const status = left && exchange.errorCode === undefined ? 499 : response.statusCode;
-  const durationMs = clock.monotonic() - exchange.startedAt;
-  if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
-  metrics.completed(exchange, status, durationMs / 1_000);
-  const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
-  const round = (ms: number) => Math.round(ms * 100) / 100;
-  log[level](
-    {
-      request_id: exchange.id,
-      trace_id: exchange.trace.traceId,
-      method: request.method,
-      operation: exchange.operation,
-      status,
-      code: exchange.errorCode,
-      detail: exchange.errorDetail,
-      key: exchange.caller?.keyId,
-      model: exchange.model,
-      stream: exchange.stream,
-      instance: exchange.instance,
-      attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts,
-      duration_ms: round(durationMs),
-      first_byte_ms: exchange.firstByteAt === undefined ? undefined : round(exchange.firstByteAt - exchange.startedAt),
-      bytes_in: exchange.bytesIn,
-      bytes_out: exchange.bytesOut,
-      prompt_tokens: exchange.usage?.promptTokens,
-      completion_tokens: exchange.usage?.completionTokens,
-    },
-    "request completed",
-  );
+  request.resume();
 }
 
 /** What the parser could not read at all gets an answer too, in the same shape. */

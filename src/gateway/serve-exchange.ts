@@ -1,0 +1,89 @@
+import { type ErrorCode, type NexusError, toNexusError } from "../base/errors.ts";
+import { ClientAnswer } from "./client-answer.ts";
+import type { ClientReply, ClientRequest } from "./client-io.ts";
+import { Exchange } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { findRoute, serveRoute } from "./routes.ts";
+
+/**
+ * Serves one request from its head to its last byte, whichever server read it: opens the exchange, and is the only
+ * place that catches, renders errors and writes the completion record. `problem` is what is wrong with the head.
+ */
+export async function serveExchange(
+  request: ClientRequest,
+  reply: ClientReply,
+  parts: GatewayParts,
+  problem?: NexusError,
+): Promise<void> {
+  const exchange = new Exchange(request, reply, parts);
+  parts.metrics.opened();
+  reply.onClose((finished) => complete(exchange, finished, parts));
+  try {
+    if (problem !== undefined) throw problem;
+    if (parts.state().draining) reply.setHeader("connection", "close");
+    const path = pathOf(request.target);
+    await serveRoute(findRoute(request.method, path), path, exchange, parts);
+  } catch (thrown) {
+    fail(exchange, toNexusError(thrown), parts);
+  }
+}
+
+function fail(exchange: Exchange, error: NexusError, parts: GatewayParts): void {
+  exchange.errorCode = error.code;
+  exchange.errorDetail = error.detail;
+  if (error.code === "internal_error") exchange.log.error({ detail: error.detail, stack: stackOf(error) }, "defect");
+  if (error.code === "client_closed") {
+    exchange.reply.destroy();
+    return;
+  }
+  if (error.code === "method_not_allowed" && !exchange.reply.headersSent) {
+    exchange.reply.setHeader("allow", error.detail ?? "");
+  }
+  new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs).fail(error);
+}
+
+function stackOf(error: NexusError): string | undefined {
+  return error.cause instanceof Error ? error.cause.stack : error.stack;
+}
+
+function pathOf(target: string): string {
+  const query = target.indexOf("?");
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** Pages that are asked for every second say nothing in the log. */
+const quietOperations = new Set(["health", "readyz", "metrics"]);
+
+function complete(exchange: Exchange, finished: boolean, { metrics, clock, log }: GatewayParts): void {
+  const { reply, request } = exchange;
+  const left = !finished;
+  const status = left && exchange.errorCode === undefined ? 499 : reply.status;
+  const durationMs = clock.monotonic() - exchange.startedAt;
+  if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
+  metrics.completed(exchange, status, durationMs / 1_000);
+  const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
+  const round = (ms: number) => Math.round(ms * 100) / 100;
+  log[level](
+    {
+      request_id: exchange.id,
+      trace_id: exchange.trace.traceId,
+      method: request.method,
+      operation: exchange.operation,
+      status,
+      code: exchange.errorCode,
+      detail: exchange.errorDetail,
+      key: exchange.caller?.keyId,
+      model: exchange.model,
+      stream: exchange.stream,
+      instance: exchange.instance,
+      attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts,
+      duration_ms: round(durationMs),
+      first_byte_ms: exchange.firstByteAt === undefined ? undefined : round(exchange.firstByteAt - exchange.startedAt),
+      bytes_in: exchange.bytesIn,
+      bytes_out: exchange.bytesOut,
+      prompt_tokens: exchange.usage?.promptTokens,
+      completion_tokens: exchange.usage?.completionTokens,
+    },
+    "request completed",
+  );
+}
