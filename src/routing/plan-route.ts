@@ -1,66 +1,17 @@
 import { closeNames } from "../base/close-names.ts";
-import type { ErrorCode } from "../base/errors.ts";
 import type { Evidence, Policy } from "../contract/instance-record.ts";
-import type { Operation } from "../contract/operations.ts";
+import type { Endpoint } from "../contract/metadata.ts";
 import type { ModelIndex, Offer } from "./model-index.ts";
+import type {
+  CandidateScore,
+  Rejection,
+  RejectionReason,
+  RoutePlan,
+  RouteRequest,
+  RoutingContext,
+} from "./route-plan.ts";
 
-/** What a request asks of the fleet. */
-export interface RouteRequest {
-  readonly operation: Pick<Operation, "id" | "domains">;
-  readonly model: string;
-  readonly needs: Readonly<Record<string, boolean>>;
-  /** A number that differs from request to request: spreads equal candidates. */
-  readonly turn: number;
-}
-
-/** What the gateway itself has seen of an instance. */
-export interface InstanceCondition {
-  /** Undefined when it can take requests, else why not. */
-  readonly unready: string | undefined;
-  /** Undefined when its last requests went well, else why it is left out for a while. */
-  readonly ejected: string | undefined;
-  /** Requests that this gateway has under way there. */
-  readonly inFlight: number;
-}
-
-export interface Candidate extends Offer {
-  /** True when it is in the plan only because every other instance is ejected too. */
-  readonly lastResort: boolean;
-}
-
-export type RejectionReason =
-  | "operation"
-  | "feature"
-  | "drained"
-  | "starting"
-  | "unready"
-  | "draining"
-  | "failed"
-  | "ejected";
-
-export interface Rejection {
-  readonly key: string;
-  readonly reason: RejectionReason;
-  readonly text: string;
-}
-
-/** Where a request may go and why not elsewhere. A plan without candidates says which error that is. */
-export interface RoutePlan {
-  /** The model after the operator's aliases. */
-  readonly model: string;
-  /** In the order in which to try them. */
-  readonly candidates: readonly Candidate[];
-  readonly rejected: readonly Rejection[];
-  readonly failure: { readonly code: ErrorCode; readonly message: string } | undefined;
-}
-
-export interface RoutingContext {
-  readonly index: ModelIndex;
-  readonly aliases: Readonly<Record<string, string>>;
-  readonly conditionOf: (key: string) => InstanceCondition;
-  /** Whether a model that nobody offers now was offered a short while ago: its service is being restarted, say. */
-  readonly wasOffered: (model: string) => boolean;
-}
+export type * from "./route-plan.ts";
 
 /**
  * Chooses instances for a request. Pure: the same arguments give the same plan.
@@ -83,12 +34,14 @@ export function planRoute(request: RouteRequest, context: RoutingContext): Route
   }
   // What passive signals say never takes out the last instance: it is tried rather than refused.
   const chosen = usable.length > 0 ? usable : ejected;
-  const candidates = orderOffers(chosen, request, context).map((offer) => ({
-    ...offer,
-    lastResort: chosen === ejected,
-  }));
+  const candidates = orderOffers(chosen, request, context).flatMap((offer) => {
+    const endpoint = endpointFor(offer, request);
+    if (endpoint === undefined) return [];
+    const why = scoreOf(offer, request, context);
+    return { ...offer, operationId: endpoint.operation_id, endpoint, lastResort: chosen === ejected, why };
+  });
   const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context);
-  return { model, candidates, rejected, failure };
+  return { model, route: undefined, candidates, rejected, omitted: 0, failure };
 }
 
 /** The model that a client means. An alias of the operator's goes before a model of the same name. */
@@ -115,6 +68,34 @@ function orderOffers(offers: readonly Offer[], request: RouteRequest, context: R
   return ranked.map(({ offer }) => offer);
 }
 
+/** The first of the request's ways that the instance offers. */
+function endpointFor({ record }: Offer, { operation, ways = [operation.id] }: RouteRequest): Endpoint | undefined {
+  for (const way of ways) {
+    const endpoint = record.metadata.endpoints.find(({ operation_id }) => operation_id === way);
+    if (endpoint !== undefined) return endpoint;
+  }
+  return undefined;
+}
+
+function scoreOf(offer: Offer, request: RouteRequest, context: RoutingContext): CandidateScore {
+  const { inFlight, penalty = 0, full = false } = context.conditionOf(offer.key);
+  const limit = offer.record.metadata.capabilities.max_concurrency ?? assumedConcurrency;
+  return {
+    tier: 0,
+    weight: 1,
+    unknownFeatures: Object.keys(request.needs).filter((need) => request.needs[need] && !isKnown(offer, need)).length,
+    state: offer.model.state,
+    coldStartMs: context.coldStartMsOf?.(offer.model.id, offer.record.host),
+    waitMs: context.waitMsOf?.(offer.key) ?? 0,
+    inFlight,
+    limit,
+    penalty,
+    full,
+    load: ((inFlight + 1) / limit) * (1 + penalty),
+    affinity: false,
+  };
+}
+
 function evidenceFor(offer: Offer, feature: string): Evidence | undefined {
   return offer.record.evidence[offer.model.id]?.[feature];
 }
@@ -129,7 +110,7 @@ function reject(offer: Offer, request: RouteRequest, context: RoutingContext): R
   const { operation } = request;
   if (
     !operation.domains.some((domain) => model.domains.includes(domain)) ||
-    !record.metadata.endpoints.some((endpoint) => endpoint.operation_id === operation.id)
+    endpointFor(offer, request) === undefined
   ) {
     return no("operation", `does not offer ${operation.id} for this model`);
   }

@@ -1,0 +1,4 @@
+/** A `where` expression, ready for use. */
+export interface Selector {
+  readonly source: string;
+}
