@@ -6,6 +6,7 @@ export function composeTranslators(first: Translator, second: Translator): Trans
   return {
     from: first.from,
     to: second.to,
+    ...(first.suits === undefined ? {} : { suits: first.suits }),
     translate(request, context) {
       const outer = first.translate(request, context);
       const inner = second.translate(JSON.parse(outer.body.toString("utf8")), context);

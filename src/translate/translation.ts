@@ -9,6 +9,8 @@ export interface StreamTranslator {
   push(event: StreamEvent): readonly StreamEvent[];
   /** The backend's stream ended completely: what is still owed to the client. */
   end(): readonly StreamEvent[];
+  /** The backend's stream broke: what the client gets instead of the rest. Absent: the dialect's `errorEvent`. */
+  fail?(error: ErrorBody, status: number): readonly StreamEvent[];
 }
 
 /** One request in the words of another operation, and the way back for its answer. */
@@ -25,10 +27,14 @@ export interface Translation {
 
 /** What a translation may need besides the request. */
 export interface TranslationContext {
-  /** For ids in answers: a fresh one for each call. */
+  /** For ids in answers: a fresh one for each call. `newId("msg")` is `msg_` and something random. */
   readonly newId: (prefix: string) => string;
-  /** Seconds since 1970. */
+  /** Seconds since 1970 when the request came. */
   readonly nowSeconds: number;
+  /** Milliseconds since the request came. */
+  readonly elapsedMs: () => number;
+  /** Whether the fleet has a model, or an alias, of exactly this name. */
+  readonly hasModel: (name: string) => boolean;
 }
 
 /** Serves one operation by asking for another. Pure. */
@@ -37,6 +43,8 @@ export interface Translator {
   readonly from: string;
   /** The operation that the backend is asked for. */
   readonly to: string;
+  /** Whether this is the way for a request, where an operation has several. Absent: for every one. */
+  suits?(request: Readonly<Record<string, unknown>>): boolean;
   /** @throws NexusError `invalid_request` or `unsupported_feature`, with the field at fault as `param`. */
   translate(request: Readonly<Record<string, unknown>>, context: TranslationContext): Translation;
 }
