@@ -125,4 +125,8 @@ export const requirements = {
   "clients.openai-node":
     "The official client for Node chats, streams, calls tools, asks for JSON, embeds, aborts and sees errors.",
   "clients.openai-python": "The official client for Python does the same.",
+
+  // Explaining.
+  "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",
+  "explain.dry-run": "A dry run says where a request would go, or why it would be refused, and sends nothing.",
 } as const satisfies Record<string, string>;

@@ -23,6 +23,8 @@ export interface DataPaths {
   readonly registry: string;
   /** The gateway's last view of the registry: serves from it while the control process is away. */
   readonly gatewayView: string;
+  /** What is kept of the last requests, in segments. */
+  readonly requests: string;
   /** Servers that the operator attached. */
   readonly attachments: string;
   /** Model files and the catalogue's own additions. */
@@ -52,6 +54,7 @@ export function dataPaths(dataDirectory: string): DataPaths {
     childConfig: join(root, "config"),
     registry: join(root, "registry.json"),
     gatewayView: join(root, "gateway-registry.json"),
+    requests: join(root, "requests"),
     attachments: join(root, "attachments.json"),
     models: join(root, "models"),
   };

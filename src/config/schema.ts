@@ -3,6 +3,7 @@ import { attachConfigSchema, discoveryConfigSchema } from "../attach/config.ts";
 import { modelsConfigSchema } from "../blobs/config.ts";
 import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
 import { logLevels } from "../observability/logger.ts";
+import { recordsConfigSchema } from "../records/config.ts";
 import { servicesConfigSchema } from "../supervisor/config.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
@@ -47,6 +48,7 @@ export const configSchema = z
     discovery: discoveryConfigSchema.prefault({}),
     registry: registryConfigSchema.prefault({}),
     services: servicesConfigSchema,
+    records: recordsConfigSchema.prefault({}),
     logs: logsConfigSchema.prefault({}),
   })
   .superRefine((config, context) => {

@@ -1,6 +1,9 @@
 import { type ErrorBody, toErrorBody } from "../base/error-body.ts";
 import type { NexusError } from "../base/errors.ts";
+import { encodeEvent, framingTypes } from "../openai/stream-events.ts";
 import type { Exchange } from "./exchange.ts";
+
+export type AnswerHeaders = Readonly<Record<string, string | number>>;
 
 /**
  * The answer as it goes out to the client. Two ways: a whole body with its status, or a stream of events, which may be
@@ -10,7 +13,7 @@ export class ClientAnswer {
   readonly #exchange: Exchange;
   readonly #heartbeatMs: number;
   #heartbeat: NodeJS.Timeout | undefined;
-  #isEventStream = false;
+  #isStream = false;
 
   constructor(exchange: Exchange, heartbeatMs: number) {
     this.#exchange = exchange;
@@ -21,16 +24,21 @@ export class ClientAnswer {
     return this.#exchange.reply.headersSent;
   }
 
-  /** From now on a comment goes out whenever nothing else has for `heartbeatMs`. Comments mean nothing to clients. */
+  /**
+   * From now on a comment goes out whenever nothing else has for `heartbeatMs`. Comments mean nothing to clients; where
+   * the framing has none, nothing goes out.
+   */
   keepAlive(): void {
+    if (this.#exchange.dialect.framing !== "sse") return;
     this.#heartbeat = setTimeout(() => {
       this.openStream();
       this.#write(": waiting\n\n");
     }, this.#heartbeatMs);
   }
 
-  openStream(contentType = "text/event-stream; charset=utf-8"): void {
+  openStream(contentType = framingTypes[this.#exchange.dialect.framing]): void {
     if (this.isOpen) return;
+    this.#isStream = true;
     this.#writeHead(200, {
       "content-type": contentType,
       "cache-control": "no-cache, no-transform",
@@ -40,8 +48,8 @@ export class ClientAnswer {
   }
 
   /** Opens an answer whose length is not known. */
-  openBody(status: number, contentType: string): void {
-    this.#writeHead(status, { "content-type": contentType });
+  openBody(status: number, headers: AnswerHeaders): void {
+    this.#writeHead(status, headers);
   }
 
   /** Returns false when the client reads too slowly; `onDrain` is called when it has caught up. */
@@ -53,10 +61,10 @@ export class ClientAnswer {
   }
 
   /** Sends a whole body, or ends what was opened. */
-  end(status: number, contentType: string, body: Buffer): void {
+  end(status: number, headers: AnswerHeaders, body: Buffer): void {
     this.#stopHeartbeat();
     const { reply } = this.#exchange;
-    if (!this.isOpen) this.#writeHead(status, { "content-type": contentType, "content-length": body.length });
+    if (!this.isOpen) this.#writeHead(status, { ...headers, "content-length": body.length });
     this.#count(body);
     reply.end(body);
   }
@@ -76,13 +84,13 @@ export class ClientAnswer {
 
   failWith(status: number, body: ErrorBody): void {
     this.#stopHeartbeat();
-    const { reply } = this.#exchange;
+    const { reply, dialect } = this.#exchange;
     this.#exchange.errorCode = body.error.code;
-    const json = JSON.stringify(body);
     if (!this.isOpen) {
-      this.end(status, "application/json; charset=utf-8", Buffer.from(json));
-    } else if (this.#isEventStream) {
-      this.#write(`event: error\ndata: ${json}\n\n`);
+      const json = JSON.stringify(dialect.errorBody(body, status));
+      this.end(status, { "content-type": "application/json; charset=utf-8" }, Buffer.from(json));
+    } else if (this.#isStream) {
+      this.#write(encodeEvent(dialect.errorEvent(body, status), dialect.framing));
       this.endStream();
     } else {
       // Half a body cannot be taken back. Without its end, no client takes it for whole.
@@ -94,11 +102,11 @@ export class ClientAnswer {
     this.#stopHeartbeat();
   }
 
-  #writeHead(status: number, headers: Record<string, string | number>): void {
-    const { reply, instance, attempts } = this.#exchange;
+  #writeHead(status: number, headers: AnswerHeaders): void {
+    const { reply, instance, attempts, queueMs } = this.#exchange;
+    if (queueMs !== undefined) reply.setHeader("x-nexus-queue-ms", Math.round(queueMs));
     if (instance !== undefined) reply.setHeader("x-nexus-instance", instance);
     if (attempts.length > 0) reply.setHeader("x-nexus-attempts", attempts.length);
-    this.#isEventStream = String(headers["content-type"]).startsWith("text/event-stream");
     reply.writeHead(status, headers);
   }
 

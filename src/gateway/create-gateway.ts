@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { RecordStore } from "../records/record-store.ts";
 import type { RegistryView } from "../registry/registry.ts";
 import { InstanceConditions } from "../resilience/instance-conditions.ts";
 import { ReadinessMonitor } from "../resilience/readiness-monitor.ts";
@@ -25,6 +26,7 @@ export interface GatewayOptions {
   readonly keys: KeyReader;
   readonly resolveSecret: (reference: string) => Promise<string>;
   readonly control: GatewayParts["control"];
+  readonly records: RecordStore;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
@@ -93,6 +95,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       stopPruning();
       options.keys.close();
       await upstreams.close();
+      await options.records.close();
     },
   };
 }

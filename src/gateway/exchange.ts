@@ -2,6 +2,9 @@ import type { Clock } from "../base/clock.ts";
 import { requestIdFrom, type TraceContext, traceFrom } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Usage } from "../openai/usage.ts";
+import type { RoutePlan } from "../routing/route-plan.ts";
+import { openaiDialect } from "../translate/openai-dialect.ts";
+import type { ClientDialect } from "../translate/translation.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
 import type { KeyRole } from "./key-store.ts";
 
@@ -16,6 +19,8 @@ export interface AttemptRecord {
   readonly instance: string;
   /** Undefined when it answered, else why not. */
   readonly failure: string | undefined;
+  /** From the request's arrival. */
+  readonly startMs: number;
   readonly durationMs: number;
 }
 
@@ -35,10 +40,20 @@ export class Exchange {
   readonly reply: ClientReply;
   /** Operation id, or the route's path for the platform's own pages. Never the raw path: it becomes a label. */
   operation = "unknown";
+  /** In which shape the client expects errors and streams. */
+  dialect: ClientDialect = openaiDialect;
   caller: Caller | undefined;
   model: string | undefined;
   stream = false;
+  /** Where it could go and why not elsewhere, once that was decided. */
+  plan: RoutePlan | undefined;
   instance: string | undefined;
+  /** When the body was there. */
+  readAt: number | undefined;
+  /** How long it waited for a free slot. */
+  queueMs: number | undefined;
+  /** What happened on the way that is no attempt: hedged, continued. */
+  readonly notes: string[] = [];
   readonly attempts: AttemptRecord[] = [];
   usage: Usage | undefined;
   /** Code of the error that the client was told, if any. */

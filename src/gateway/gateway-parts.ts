@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { RecordStore } from "../records/record-store.ts";
 import type { InstanceConditions } from "../resilience/instance-conditions.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import type { ModelIndex } from "../routing/model-index.ts";
@@ -33,6 +34,7 @@ export interface GatewayParts {
   readonly keys: KeyReader;
   readonly retryBudget: RetryBudget;
   readonly metrics: GatewayMetrics;
+  readonly records: RecordStore;
   readonly processMetrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 import { NexusError } from "../base/errors.ts";
-import { operations } from "../contract/operations.ts";
+import { type Operation, operations } from "../contract/operations.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -14,16 +14,28 @@ import {
   serveOpenapi,
   serveReadiness,
 } from "./serve-platform.ts";
+import { serveDryRun, serveRecord, serveRecords } from "./serve-records.ts";
+import { translators } from "./translators.ts";
 
 /** One entry of the gateway's surface. */
 export interface Route {
-  readonly method: "GET" | "POST" | "ANY";
+  readonly method: "GET" | "POST" | "DELETE" | "ANY";
   /** Exact, or everything below it when it ends in `/`. */
   readonly path: string;
   /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
   readonly operation: string;
   readonly access: "open" | "key" | "admin";
   readonly serve: (exchange: Exchange, parts: GatewayParts, path: string) => void | Promise<void>;
+}
+
+function operationRoute(operation: Operation): Route {
+  return {
+    method: operation.method,
+    path: operation.path,
+    operation: operation.id,
+    access: "key",
+    serve: (exchange, parts) => serveOperation(exchange, { operation, isNative: true, translators }, parts),
+  };
 }
 
 /** Everything that the gateway answers. What is not here is 404. */
@@ -36,15 +48,12 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
   { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
   { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
-  ...operations.map(
-    (operation): Route => ({
-      method: operation.method,
-      path: operation.path,
-      operation: operation.id,
-      access: "key",
-      serve: (exchange, parts) => serveOperation(exchange, operation, parts),
-    }),
-  ),
+  ...operations
+    .filter(({ owner, model, body }) => owner === "instance" && model === "body" && body !== "multipart")
+    .map(operationRoute),
+  { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
+  { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "key", serve: serveRecord },
+  { method: "POST", path: "/v1/nexus/explain", operation: "explain", access: "key", serve: serveDryRun },
   { method: "ANY", path: "/v1/nexus/", operation: "control", access: "admin", serve: relayControl },
 ];
 

@@ -4,6 +4,7 @@ import type { ClientReply, ClientRequest } from "./client-io.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { findRoute, serveRoute } from "./routes.ts";
+import { toRecord } from "./to-record.ts";
 
 /**
  * Serves one request from its head to its last byte, whichever server read it: opens the exchange, and is the only
@@ -54,13 +55,18 @@ function pathOf(target: string): string {
 /** Pages that are asked for every second say nothing in the log. */
 const quietOperations = new Set(["health", "readyz", "metrics"]);
 
-function complete(exchange: Exchange, finished: boolean, { metrics, clock, log }: GatewayParts): void {
+function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): void {
+  const { metrics, clock, log } = parts;
   const { reply, request } = exchange;
   const left = !finished;
   const status = left && exchange.errorCode === undefined ? 499 : reply.status;
   const durationMs = clock.monotonic() - exchange.startedAt;
   if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
   metrics.completed(exchange, status, durationMs / 1_000);
+  if (exchange.readAt !== undefined) {
+    const { instance: gateway } = parts.identity;
+    parts.records.add(toRecord(exchange, { status, durationMs, gateway, endedAt: clock.now() }));
+  }
   const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
   const round = (ms: number) => Math.round(ms * 100) / 100;
   log[level](

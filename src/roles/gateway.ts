@@ -8,6 +8,7 @@ import { createGateway } from "../gateway/create-gateway.ts";
 import { openKeyReader } from "../gateway/key-store.ts";
 import { createLogger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
+import { RecordStore } from "../records/record-store.ts";
 import { parseControlUrl } from "../registry/control-client.ts";
 import { createControlRegistry } from "../registry/control-registry.ts";
 import { createEmbeddedRegistry } from "../registry/embedded-registry.ts";
@@ -30,6 +31,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
   const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
   const metrics = createMetrics();
+  const instance = service.instance ?? newInstanceName("gateway");
   const gateway = await createGateway({
     settings: config.gateway,
     listen: config.listen,
@@ -37,7 +39,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
     aliases: config.aliases,
     identity: {
       version: manifest.version,
-      instance: service.instance ?? newInstanceName("gateway"),
+      instance,
       host: service.hostId,
       startedAt: new Date(systemClock.now()).toISOString(),
     },
@@ -50,6 +52,13 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
     }),
     resolveSecret: secrets.resolve,
     control: control === undefined ? undefined : (request) => control.send(request),
+    records: new RecordStore({
+      settings: config.records,
+      directory: paths.requests,
+      writer: instance,
+      clock: systemClock,
+      log,
+    }),
     metrics,
     log,
     clock: systemClock,

@@ -8,6 +8,8 @@ import { authConfigSchema, gatewayConfigSchema } from "../../src/gateway/config.
 import { createGateway, type Gateway } from "../../src/gateway/create-gateway.ts";
 import { createKeyStore, type KeyStore, openKeyReader } from "../../src/gateway/key-store.ts";
 import { createMetrics } from "../../src/observability/metrics.ts";
+import { recordsConfigSchema } from "../../src/records/config.ts";
+import { RecordStore } from "../../src/records/record-store.ts";
 import type { RegistrySnapshot, RegistryView } from "../../src/registry/registry.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
 import { makeRecord, makeSnapshot, type RecordOptions } from "./records.ts";
@@ -70,6 +72,7 @@ export interface TestGateway {
 interface TestGatewayOptions {
   /** Overrides of the `gateway` section. */
   readonly settings?: Record<string, unknown>;
+  readonly records?: Record<string, unknown>;
   readonly auth?: "keys" | "none";
   readonly aliases?: Record<string, string>;
   readonly secrets?: Record<string, string>;
@@ -103,6 +106,13 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       return secret;
     },
     control: undefined,
+    records: new RecordStore({
+      settings: recordsConfigSchema.parse(options.records ?? {}),
+      directory: join(directory, "requests"),
+      writer: "gateway-test",
+      clock: systemClock,
+      log: recordingLogger(lines),
+    }),
     metrics,
     log: recordingLogger(lines),
     clock: systemClock,

@@ -1,0 +1,90 @@
+import { randomBytes } from "node:crypto";
+import type { Operation } from "../contract/operations.ts";
+import { replaceModel, scanRequest } from "../openai/scan-request.ts";
+import { translatorsFrom } from "../translate/compose-translations.ts";
+import type { Translation, TranslationContext, Translator } from "../translate/translation.ts";
+
+/** What an operation must say for the gateway to serve it, whether it is the contract's or only understood by the gateway. */
+export type AskedOperation = Pick<
+  Operation,
+  "id" | "method" | "path" | "domains" | "body" | "idempotent" | "costly" | "firstTokenMs" | "streaming"
+>;
+
+/** One way to serve a request: as it is, or in the words of another operation. */
+export interface Way {
+  /** The operation that an instance is asked for. */
+  readonly operationId: string;
+  readonly contentType: string;
+  /** The body for a model id; never the client's own object, so that the way can be taken again. */
+  bodyFor(model: string): Buffer;
+  /** The way back; undefined where the answer goes out as it came. */
+  readonly translation: () => Translation | undefined;
+}
+
+/** What a client asks of the fleet, read from its request. */
+export interface Ask {
+  readonly operation: AskedOperation;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly needs: Readonly<Record<string, boolean>>;
+  /** The request as it is first, then translations. */
+  readonly ways: readonly Way[];
+  /** Length of the body that the client sent, in bytes. */
+  readonly bytes: number;
+}
+
+export interface AskSource {
+  readonly operation: AskedOperation;
+  readonly body: Buffer;
+  /** Whether instances may offer the operation itself; false for what only the gateway understands. */
+  readonly isNative: boolean;
+  readonly translators: readonly Translator[];
+}
+
+/**
+ * Reads a JSON request once. Translations are made when an instance is found that needs one.
+ * @throws NexusError when the body is no such request.
+ */
+export function readJsonAsk({ operation, body, isNative, translators }: AskSource): Ask {
+  const ways = translatorsFrom(operation.id, translators).map((translator) => translatedWay(translator, body));
+  if (isNative) {
+    const scan = scanRequest(body);
+    const own: Way = {
+      operationId: operation.id,
+      contentType: "application/json",
+      bodyFor: (model) => replaceModel(body, scan, model),
+      translation: () => undefined,
+    };
+    const stream = scan.stream && operation.streaming;
+    return { operation, model: scan.model, stream, needs: { ...scan.needs }, ways: [own, ...ways], bytes: body.length };
+  }
+  const [first] = ways;
+  const translation = first?.translation();
+  if (translation === undefined) throw new RangeError(`nothing translates ${operation.id}`);
+  const scan = scanRequest(translation.body);
+  return { operation, model: scan.model, stream: scan.stream, needs: { ...scan.needs }, ways, bytes: body.length };
+}
+
+function translatedWay(translator: Translator, body: Buffer): Way {
+  let made: Translation | undefined;
+  const translation = () => {
+    made ??= translator.translate(JSON.parse(body.toString("utf8")), translationContext());
+    return made;
+  };
+  return {
+    operationId: translator.to,
+    contentType: "application/json",
+    bodyFor(model) {
+      const translated = translation().body;
+      return replaceModel(translated, scanRequest(translated), model);
+    },
+    translation,
+  };
+}
+
+function translationContext(): TranslationContext {
+  return {
+    newId: (prefix) => `${prefix}${randomBytes(12).toString("hex")}`,
+    nowSeconds: Math.floor(Date.now() / 1_000),
+  };
+}

@@ -1,0 +1,42 @@
+import { NexusError } from "../base/errors.ts";
+import { AttemptFailure, type AttemptFailureKind } from "../resilience/attempt-failure.ts";
+import type { UpstreamAnswer } from "./upstream-call.ts";
+
+/** Answers that another instance may better. 500 is not one: a request that crashes a server would crash them all. */
+export function refusalOf(answer: UpstreamAnswer): AttemptFailure | undefined {
+  const { status } = answer;
+  const detail = `status ${status}`;
+  const make = (error: NexusError, kind: AttemptFailureKind = "status") => new AttemptFailure(kind, error, status);
+  const options = { detail, source: "service" } as const;
+  switch (status) {
+    case 401:
+    case 403:
+      return make(new NexusError("backend_error", "The service does not accept the platform's key for it.", options));
+    case 404:
+      return make(
+        new NexusError("model_not_found", "The service no longer offers this model.", { ...options, param: "model" }),
+      );
+    case 429: {
+      const retryAfterSeconds = retryAfterOf(answer) ?? 1;
+      return make(
+        new NexusError("rate_limit_exceeded", "The service is at its limit.", { ...options, retryAfterSeconds }),
+      );
+    }
+    case 502:
+    case 504:
+      return make(new NexusError("backend_error", `The service answered with status ${status}.`, options));
+    case 503: {
+      const retryAfterSeconds = retryAfterOf(answer) ?? 2;
+      return make(
+        new NexusError("no_instance_available", "The service is not ready.", { ...options, retryAfterSeconds }),
+      );
+    }
+    default:
+      return undefined;
+  }
+}
+
+function retryAfterOf(answer: UpstreamAnswer): number | undefined {
+  const seconds = Number(answer.headers["retry-after"]);
+  return Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400 ? seconds : undefined;
+}

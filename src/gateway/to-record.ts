@@ -1,0 +1,91 @@
+import type { RecordedCandidate, RecordedRejection, RequestRecord } from "../records/request-record.ts";
+import type { Candidate, Rejection, RoutePlan } from "../routing/route-plan.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Instances that a record lists; what is beyond them is counted. */
+const candidatesMax = 20;
+const rejectedMax = 50;
+
+export interface Outcome {
+  readonly status: number;
+  readonly durationMs: number;
+  /** The gateway that served it. */
+  readonly gateway: string;
+  /** Milliseconds since 1970 when it ended. */
+  readonly endedAt: number;
+}
+
+/** What is kept of an exchange that has ended. */
+export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
+  const { startedAt, readAt, queueMs, firstByteAt, usage, plan, caller } = exchange;
+  const since = (at: number) => round(at - startedAt);
+  return {
+    id: exchange.id,
+    trace_id: exchange.trace.traceId,
+    at: new Date(outcome.endedAt - outcome.durationMs).toISOString(),
+    gateway: outcome.gateway,
+    operation: exchange.operation,
+    status: outcome.status,
+    ...defined({
+      code: exchange.errorCode,
+      detail: exchange.errorDetail,
+      key: caller?.keyId,
+      model: exchange.model,
+      resolved_model: plan?.model,
+      route: plan?.route?.name,
+      instance: exchange.instance,
+      tokens: usage && { prompt: usage.promptTokens, completion: usage.completionTokens },
+    }),
+    stream: exchange.stream,
+    ...recordedChoice(plan),
+    attempts: exchange.attempts.map(({ instance, failure, startMs, durationMs }) => ({
+      instance,
+      outcome: failure ?? "ok",
+      start_ms: round(startMs),
+      duration_ms: round(durationMs),
+    })),
+    notes: [...exchange.notes],
+    timings_ms: {
+      ...defined({
+        read: readAt === undefined ? undefined : since(readAt),
+        queue: queueMs === undefined ? undefined : round(queueMs),
+        first_byte: firstByteAt === undefined ? undefined : since(firstByteAt),
+      }),
+      total: round(outcome.durationMs),
+    },
+    bytes_in: exchange.bytesIn,
+    bytes_out: exchange.bytesOut,
+  };
+}
+
+/** Where a plan says that a request can go, and where not. */
+export function recordedChoice(
+  plan: RoutePlan | undefined,
+): Pick<RequestRecord, "candidates" | "rejected" | "omitted"> {
+  if (plan === undefined) return { candidates: [], rejected: [], omitted: 0 };
+  const { candidates, rejected } = plan;
+  return {
+    candidates: candidates.slice(0, candidatesMax).map(recordedCandidate),
+    rejected: rejected.slice(0, rejectedMax).map(recordedRejection),
+    omitted: plan.omitted + Math.max(0, candidates.length - candidatesMax) + Math.max(0, rejected.length - rejectedMax),
+  };
+}
+
+function recordedCandidate({ key, operationId, why }: Candidate): RecordedCandidate {
+  return { instance: key, via: operationId, why: { ...why } };
+}
+
+function recordedRejection({ key, reason, text }: Rejection): RecordedRejection {
+  return { instance: key, reason, text };
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Without the fields that are not known: an absent field says so in fewer bytes. */
+function defined<T extends object>(fields: T): Defined<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,4 @@
+import type { Translator } from "../translate/translation.ts";
+
+/** All that the gateway can serve in other words. A new pair of dialects is a new row. */
+export const translators: readonly Translator[] = [];

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { DryRun } from "../../src/records/dry-run.ts";
+import type { RequestRecord } from "../../src/records/request-record.ts";
+import { startFakeBackend } from "../fakes/fake-backend.ts";
+import { recordOf, startTestGateway } from "../support/gateway.ts";
+
+const question = { model: "tiny", messages: [{ role: "user", content: "a secret of the client's" }] };
+
+/** Records are made when the answer's last byte is out, which its reader may see first. */
+async function recordFor(gateway: Awaited<ReturnType<typeof startTestGateway>>, id: string): Promise<RequestRecord> {
+  for (let turn = 0; turn < 200; turn++) {
+    const answer = await gateway.fetch(`/v1/nexus/requests/${id}`);
+    if (answer.status === 200) return (await answer.json()) as RequestRecord;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`there is no record of ${id}`);
+}
+
+// proves: explain.record
+test("a request's record says where it went, where it could not go, and where the time went", async () => {
+  const [dead, good] = await Promise.all([startFakeBackend("nexus"), startFakeBackend("nexus")]);
+  const gateway = await startTestGateway();
+  try {
+    await dead.close();
+    gateway.view.set([
+      recordOf(dead, { service: "dead", models: [{ id: "tiny" }] }),
+      recordOf(good, { service: "good", models: [{ id: "tiny" }] }),
+      recordOf(good, { service: "mute", models: [{ id: "tiny" }], state: "starting" }),
+    ]);
+    const answer = await gateway.fetch("/v1/chat/completions", { body: question });
+    assert.equal(answer.status, 200);
+    await answer.text();
+    const record = await recordFor(gateway, answer.headers.get("x-request-id") ?? "");
+    assert.equal(record.status, 200);
+    assert.equal(record.model, "tiny");
+    assert.match(record.instance ?? "", /^good\//);
+    assert.equal(record.attempts.at(-1)?.outcome, "ok");
+    assert.ok(record.rejected.some(({ instance, reason }) => instance.startsWith("mute/") && reason === "starting"));
+    assert.ok(record.timings_ms.total >= (record.timings_ms.first_byte ?? Number.POSITIVE_INFINITY));
+    assert.doesNotMatch(JSON.stringify(record), /secret|nxs_/);
+  } finally {
+    await gateway.close();
+    await good.close();
+  }
+});
+
+test("a record is its key's and the operators'; to others it does not exist", async () => {
+  const backend = await startFakeBackend("nexus");
+  const gateway = await startTestGateway();
+  try {
+    gateway.view.set([recordOf(backend)]);
+    const answer = await gateway.fetch("/v1/chat/completions", { body: question });
+    await answer.text();
+    const id = answer.headers.get("x-request-id") ?? "";
+    await recordFor(gateway, id);
+    const { key: other } = await gateway.keys.create({ name: "other", role: "user" });
+    const { key: admin } = await gateway.keys.create({ name: "operator", role: "admin" });
+    const ask = (key: string) =>
+      gateway.fetch(`/v1/nexus/requests/${id}`, { headers: { authorization: `Bearer ${key}` } });
+    assert.equal((await ask(other)).status, 404);
+    assert.equal((await ask(admin)).status, 200);
+    const listed = await gateway.fetch("/v1/nexus/requests", { headers: { authorization: `Bearer ${other}` } });
+    assert.deepEqual(((await listed.json()) as { data: unknown[] }).data, []);
+  } finally {
+    await gateway.close();
+    await backend.close();
+  }
+});
+
+// proves: explain.dry-run
+test("a dry run says where a request would go, or why not, and asks no instance", async () => {
+  const backend = await startFakeBackend("nexus");
+  const gateway = await startTestGateway();
+  try {
+    gateway.view.set([recordOf(backend)]);
+    const ask = async (request: object) => {
+      const answer = await gateway.fetch("/v1/nexus/explain", { body: { request } });
+      return (await answer.json()) as DryRun;
+    };
+    const good = await ask(question);
+    assert.equal(good.candidates.length, 1);
+    assert.equal(good.refusal, undefined);
+    const bad = await ask({ ...question, model: "tinyy" });
+    assert.equal(bad.refusal?.code, "model_not_found");
+    assert.match(bad.refusal?.message ?? "", /tiny/);
+    assert.equal(backend.generations, 0);
+    const nonsense = await gateway.fetch("/v1/nexus/explain", { body: { operation: "nope", request: question } });
+    assert.equal(nonsense.status, 400);
+  } finally {
+    await gateway.close();
+    await backend.close();
+  }
+});
