@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { Operation } from "../contract/operations.ts";
 import { replaceModel, scanRequest } from "../openai/scan-request.ts";
 import { translatorsFrom } from "../translate/compose-translations.ts";
@@ -39,14 +38,15 @@ export interface AskSource {
   /** Whether instances may offer the operation itself; false for what only the gateway understands. */
   readonly isNative: boolean;
   readonly translators: readonly Translator[];
+  readonly context: TranslationContext;
 }
 
 /**
  * Reads a JSON request once. Translations are made when an instance is found that needs one.
  * @throws NexusError when the body is no such request.
  */
-export function readJsonAsk({ operation, body, isNative, translators }: AskSource): Ask {
-  const ways = translatorsFrom(operation.id, translators).map((translator) => translatedWay(translator, body));
+export function readJsonAsk(source: AskSource): Ask {
+  const { operation, body, isNative } = source;
   if (isNative) {
     const scan = scanRequest(body);
     const own: Way = {
@@ -56,35 +56,45 @@ export function readJsonAsk({ operation, body, isNative, translators }: AskSourc
       translation: () => undefined,
     };
     const stream = scan.stream && operation.streaming;
+    const ways = translatedWays(source);
     return { operation, model: scan.model, stream, needs: { ...scan.needs }, ways: [own, ...ways], bytes: body.length };
   }
-  const [first] = ways;
-  const translation = first?.translation();
+  const ways = translatedWays(source);
+  const translation = ways[0]?.translation();
   if (translation === undefined) throw new RangeError(`nothing translates ${operation.id}`);
   const scan = scanRequest(translation.body);
   return { operation, model: scan.model, stream: scan.stream, needs: { ...scan.needs }, ways, bytes: body.length };
 }
 
-function translatedWay(translator: Translator, body: Buffer): Way {
-  let made: Translation | undefined;
-  const translation = () => {
-    made ??= translator.translate(JSON.parse(body.toString("utf8")), translationContext());
-    return made;
-  };
+/** The body is parsed once, and only when somebody has to look into it. */
+function translatedWays({ operation, body, translators, context }: AskSource): readonly Way[] {
+  const request = once(() => JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
+  return translatorsFrom(operation.id, translators)
+    .filter(({ suits }) => suits === undefined || suits(request()))
+    .map((translator) => translatedWay(translator, request, context));
+}
+
+function translatedWay(
+  { to, translate }: Translator,
+  request: () => Readonly<Record<string, unknown>>,
+  context: TranslationContext,
+): Way {
+  const translation = once(() => translate(request(), context));
   return {
-    operationId: translator.to,
+    operationId: to,
     contentType: "application/json",
     bodyFor(model) {
-      const translated = translation().body;
-      return replaceModel(translated, scanRequest(translated), model);
+      const { body } = translation();
+      return replaceModel(body, scanRequest(body), model);
     },
     translation,
   };
 }
 
-function translationContext(): TranslationContext {
-  return {
-    newId: (prefix) => `${prefix}${randomBytes(12).toString("hex")}`,
-    nowSeconds: Math.floor(Date.now() / 1_000),
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
   };
 }

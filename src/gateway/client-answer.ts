@@ -1,7 +1,9 @@
 import { type ErrorBody, toErrorBody } from "../base/error-body.ts";
 import type { NexusError } from "../base/errors.ts";
-import { encodeEvent, framingTypes } from "../openai/stream-events.ts";
+import { encodeEvent, framingTypes, type StreamEvent } from "../openai/stream-events.ts";
 import type { Exchange } from "./exchange.ts";
+
+type LastWords = (error: ErrorBody, status: number) => readonly StreamEvent[];
 
 export type AnswerHeaders = Readonly<Record<string, string | number>>;
 
@@ -14,10 +16,12 @@ export class ClientAnswer {
   readonly #heartbeatMs: number;
   #heartbeat: NodeJS.Timeout | undefined;
   #isStream = false;
+  #lastWords: LastWords;
 
   constructor(exchange: Exchange, heartbeatMs: number) {
     this.#exchange = exchange;
     this.#heartbeatMs = heartbeatMs;
+    this.#lastWords = (error, status) => [exchange.dialect.errorEvent(error, status)];
   }
 
   get isOpen(): boolean {
@@ -34,6 +38,11 @@ export class ClientAnswer {
       this.openStream();
       this.#write(": waiting\n\n");
     }, this.#heartbeatMs);
+  }
+
+  /** How a stream that breaks ends, from now on. Default: the dialect's error event. */
+  onBreak(lastWords: LastWords): void {
+    this.#lastWords = lastWords;
   }
 
   openStream(contentType = framingTypes[this.#exchange.dialect.framing]): void {
@@ -90,7 +99,11 @@ export class ClientAnswer {
       const json = JSON.stringify(dialect.errorBody(body, status));
       this.end(status, { "content-type": "application/json; charset=utf-8" }, Buffer.from(json));
     } else if (this.#isStream) {
-      this.#write(encodeEvent(dialect.errorEvent(body, status), dialect.framing));
+      this.#write(
+        this.#lastWords(body, status)
+          .map((event) => encodeEvent(event, dialect.framing))
+          .join(""),
+      );
       this.endStream();
     } else {
       // Half a body cannot be taken back. Without its end, no client takes it for whole.

@@ -121,6 +121,7 @@ function passedStream({ exchange, client, way, observer }: Relay): Framing {
 function translatedStream({ exchange, client, way, observer }: Relay, translation: Translation): Framing {
   const framer = new EventStreamFramer(streamKindOf(way.operationId));
   const translator = translation.stream();
+  if (translator.fail !== undefined) client.onBreak(translator.fail.bind(translator));
   const encode = (events: readonly StreamEvent[]): Buffer => {
     if (observer !== undefined) events.forEach(observer.event, observer);
     return Buffer.from(events.map((event) => encodeEvent(event, exchange.dialect.framing)).join(""));

@@ -8,6 +8,7 @@ import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
 import { type AnswerObserver, relayAnswer } from "./relay-answer.ts";
+import { translationContext } from "./translation-context.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** How an operation is understood. */
@@ -25,7 +26,7 @@ export async function serveOperation(
 ): Promise<void> {
   const body = await readBody(exchange, parts.settings.bodyBytesMax);
   exchange.readAt = exchange.clock.monotonic();
-  const ask = readJsonAsk({ ...understanding, body });
+  const ask = readJsonAsk({ ...understanding, body, context: translationContext(exchange, parts) });
   await serveAsk(exchange, ask, parts);
 }
 

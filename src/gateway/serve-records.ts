@@ -9,6 +9,7 @@ import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
 import { sendJson } from "./send-json.ts";
 import { recordedChoice } from "./to-record.ts";
+import { translationContext } from "./translation-context.ts";
 import { translators } from "./translators.ts";
 
 const prefix = "/v1/nexus/requests/";
@@ -78,7 +79,13 @@ export async function serveDryRun(exchange: Exchange, parts: GatewayParts): Prom
     );
   }
   const body = Buffer.from(JSON.stringify(request));
-  const ask = readJsonAsk({ operation, body, isNative: true, translators });
+  const ask = readJsonAsk({
+    operation,
+    body,
+    isNative: true,
+    translators,
+    context: translationContext(exchange, parts),
+  });
   const plan = planFor({ exchange, ask, parts });
   const run: DryRun = {
     operation: id,

@@ -28,6 +28,7 @@ function composeStreams(outer: StreamTranslator, inner: StreamTranslator): Strea
   return {
     push: (event) => through(inner.push(event)),
     end: () => [...through(inner.end()), ...outer.end()],
+    ...(outer.fail === undefined ? {} : { fail: outer.fail.bind(outer) }),
   };
 }
 
