@@ -1,0 +1,29 @@
+import { existsSync } from "node:fs";
+import { run } from "../processes.ts";
+
+/** `apt-get update`, once a run. */
+let updated: Promise<unknown> | undefined;
+
+/**
+ * Makes sure that a program of a Debian package is there, installing it when that is allowed and possible.
+ * @throws Error that says what to do.
+ */
+export async function needDebian(
+  program: string,
+  packageName: string,
+  options: { mayInstall: boolean; signal: AbortSignal },
+): Promise<void> {
+  if (findProgram(program)) return;
+  const hint = `${program} is not installed: \`apt-get install ${packageName}\``;
+  if (!options.mayInstall || process.getuid?.() !== 0 || !findProgram("apt-get")) throw new Error(hint);
+  updated ??= run(["apt-get", "update", "-qq"], { timeoutMs: 120_000, signal: options.signal });
+  await updated;
+  const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", packageName];
+  await run(install, { timeoutMs: 300_000, signal: options.signal });
+  if (!findProgram(program)) throw new Error(hint);
+}
+
+function findProgram(program: string): boolean {
+  const directories = [...(process.env.PATH ?? "").split(":"), "/usr/sbin", "/usr/local/sbin", "/sbin"];
+  return directories.some((directory) => existsSync(`${directory}/${program}`));
+}
