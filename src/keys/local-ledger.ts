@@ -1,0 +1,166 @@
+import type { Clock } from "../base/clock.ts";
+import type { CounterState, KnownSpend, LimitLedger, Take, Taken } from "./limit-ledger.ts";
+import { SlidingMinute } from "./sliding-minute.ts";
+
+interface Places {
+  taken: number;
+}
+
+interface Period {
+  /** Its first day. */
+  name: string;
+  /** From the database. */
+  known: number;
+  /** Used, and not yet in `known`. */
+  settled: number;
+  /** Of requests under way. */
+  reserved: number;
+}
+
+/** What a receipt gives back, or corrects, when it is settled. */
+interface Held {
+  readonly take: Take;
+  /** Of a `minute`: what was taken, and in which second. */
+  readonly amount: number;
+  readonly second: number;
+}
+
+/** Counters that nothing is in are forgotten this often. */
+const sweepMs = 60_000;
+/** A place is free when a request ends, and nobody knows when. */
+const placeRetryMs = 1_000;
+
+/** Counts in this process's memory. */
+export class LocalLedger implements LimitLedger {
+  readonly #clock: Clock;
+  readonly #minutes = new Map<string, SlidingMinute>();
+  readonly #places = new Map<string, Places>();
+  readonly #periods = new Map<string, Period>();
+  readonly #held = new Map<number, readonly Held[]>();
+  #lastReceipt = 0;
+  #sweptAt: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sweptAt = clock.monotonic();
+  }
+
+  take(takes: readonly Take[]): Taken {
+    const now = this.#clock.monotonic();
+    this.#sweep(now);
+    let refused = -1;
+    let retryAfterMs = 0;
+    takes.forEach((take, index) => {
+      const waitMs = this.#waitFor(take, now);
+      // Coming back for one limit to be refused by the next would be a wasted way.
+      if (waitMs > retryAfterMs) [refused, retryAfterMs] = [index, waitMs];
+    });
+    if (refused !== -1) {
+      return { ok: false, refused, retryAfterMs, states: takes.map((take) => this.#state(take, now)) };
+    }
+    const receipt = ++this.#lastReceipt;
+    this.#held.set(
+      receipt,
+      takes.map((take) => this.#hold(take, now)),
+    );
+    return { ok: true, receipt, states: takes.map((take) => this.#state(take, now)) };
+  }
+
+  settle(receipt: number, used: Readonly<Record<string, number>>): void {
+    const held = this.#held.get(receipt);
+    if (held === undefined) return;
+    this.#held.delete(receipt);
+    const now = this.#clock.monotonic();
+    for (const one of held) this.#settleOne(one, used[one.take.counter] ?? one.amount, now);
+  }
+
+  noteSpend(spend: readonly KnownSpend[]): void {
+    for (const { counter, period, total, settled } of spend) {
+      const state = this.#period(counter, period);
+      if (state.name !== period) continue;
+      state.known = Math.max(state.known, total);
+      state.settled = Math.max(0, state.settled - settled);
+    }
+  }
+
+  /** Zero when there is room. */
+  #waitFor(take: Take, now: number): number {
+    if (take.kind === "place") return this.#place(take.counter).taken < take.limit ? 0 : placeRetryMs;
+    if (take.kind === "minute") {
+      return this.#minute(take.counter).untilAtMost(now, take.limit - Math.min(take.amount, take.limit));
+    }
+    const spent = spentOf(this.#period(take.counter, take.period));
+    return spent < take.limit && spent + take.amount <= take.limit ? 0 : take.leftMs;
+  }
+
+  #hold(take: Take, now: number): Held {
+    if (take.kind === "minute") {
+      const amount = Math.min(take.amount, take.limit);
+      return { take, amount, second: this.#minute(take.counter).add(now, amount) };
+    }
+    if (take.kind === "place") this.#place(take.counter).taken++;
+    else this.#period(take.counter, take.period).reserved += take.amount;
+    return { take, amount: take.kind === "place" ? 1 : take.amount, second: 0 };
+  }
+
+  #settleOne({ take, amount, second }: Held, used: number, now: number): void {
+    if (take.kind === "place") {
+      this.#place(take.counter).taken--;
+    } else if (take.kind === "minute") {
+      const minute = this.#minute(take.counter);
+      if (used < amount) minute.giveBack(now, second, amount - used);
+      else if (used > amount) minute.add(now, used - amount);
+    } else {
+      const period = this.#period(take.counter, take.period);
+      // After midnight the request counts for the period in which it ended, as it does in the database.
+      if (period.name === take.period) period.reserved -= amount;
+      period.settled += used;
+    }
+  }
+
+  #state(take: Take, now: number): CounterState {
+    const left = (used: number) => Math.max(0, take.limit - used);
+    if (take.kind === "minute") {
+      const minute = this.#minute(take.counter);
+      return { remaining: left(minute.sum(now)), resetMs: minute.untilAtMost(now, 0) };
+    }
+    if (take.kind === "place") return { remaining: left(this.#place(take.counter).taken), resetMs: placeRetryMs };
+    return { remaining: left(spentOf(this.#period(take.counter, take.period))), resetMs: take.leftMs };
+  }
+
+  #minute(counter: string): SlidingMinute {
+    return getOrMake(this.#minutes, counter, () => new SlidingMinute());
+  }
+
+  #place(counter: string): Places {
+    return getOrMake(this.#places, counter, () => ({ taken: 0 }));
+  }
+
+  /** The counter of this period, or of a later one that has begun. */
+  #period(counter: string, name: string): Period {
+    const known = this.#periods.get(counter);
+    if (known !== undefined && known.name >= name) return known;
+    const fresh = { name, known: 0, settled: 0, reserved: 0 };
+    this.#periods.set(counter, fresh);
+    return fresh;
+  }
+
+  #sweep(now: number): void {
+    if (now - this.#sweptAt < sweepMs) return;
+    this.#sweptAt = now;
+    for (const [counter, minute] of this.#minutes) if (minute.sum(now) <= 0) this.#minutes.delete(counter);
+    for (const [counter, { taken }] of this.#places) if (taken === 0) this.#places.delete(counter);
+  }
+}
+
+function spentOf({ known, settled, reserved }: Period): number {
+  return known + settled + reserved;
+}
+
+function getOrMake<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
