@@ -1,5 +1,5 @@
 import { type Model, modelSchema } from "../contract/metadata.ts";
-import { type OperationId, operations } from "../contract/operations.ts";
+import { type OperationId, operations, type RoutedOperationId } from "../contract/operations.ts";
 import type { Description, Finding, Findings, ModelInput } from "./dialect.ts";
 
 /** More models of one server are not listed: a record has its limit too, and one server must not fill the fleet's. */
@@ -8,8 +8,10 @@ export const modelsMax = 1_000;
 /** What a dialect has found out; the rest has a default. */
 export interface Found extends Pick<Description, "backend" | "readinessPath"> {
   readonly models: readonly (ModelInput | undefined)[];
-  /** Default: every operation that one of its models is for. */
-  readonly operations?: readonly OperationId[];
+  /** Default: the usual ones of its models' domains. */
+  readonly operations?: readonly RoutedOperationId[];
+  /** What such a server offers besides, where it has a model for it. */
+  readonly alsoOffers?: readonly RoutedOperationId[];
   readonly maxConcurrency?: number | null;
   /** What it still waits for; ready when there is nothing. */
   readonly waitsFor?: string;
@@ -25,7 +27,7 @@ export function composeDescription(found: Found): Description {
   return {
     backend: found.backend,
     models,
-    operations: found.operations ?? operationsFor(models),
+    operations: found.operations ?? operationsFor(models, found.alsoOffers ?? []),
     maxConcurrency: found.maxConcurrency ?? null,
     readinessPath: found.readinessPath,
     state: found.waitsFor === undefined ? "ready" : "starting",
@@ -45,9 +47,12 @@ export function validModels(inputs: Found["models"]): Model[] {
   return [...byId.values()];
 }
 
-function operationsFor(models: readonly Model[]): OperationId[] {
+function operationsFor(models: readonly Model[], also: readonly RoutedOperationId[]): OperationId[] {
   const domains = new Set(models.flatMap((model) => model.domains));
-  return operations.filter((operation) => operation.domains.some((domain) => domains.has(domain))).map(({ id }) => id);
+  return operations
+    .filter(({ id, usual }) => usual || also.some((one) => one === id))
+    .filter((operation) => operation.domains.some((domain) => domains.has(domain)))
+    .map(({ id }) => id);
 }
 
 /** What a server denies needs no finding: the model says `false` then. */

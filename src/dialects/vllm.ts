@@ -1,4 +1,4 @@
-import { type OperationId, operations } from "../contract/operations.ts";
+import { type RoutedOperationId, routedOperations } from "../contract/operations.ts";
 import { composeDescription } from "./compose-description.ts";
 import type { Dialect, ModelInput } from "./dialect.ts";
 import { guessDomains } from "./guess-domains.ts";
@@ -16,11 +16,18 @@ async function entriesOf(probe: Probe): Promise<readonly unknown[]> {
  * The operations that the server has routes for: those of its model's task, as vLLM leaves out the others. Undefined
  * when it does not publish its routes (`--disable-fastapi-docs`).
  */
-async function routedOperations(probe: Probe): Promise<readonly OperationId[] | undefined> {
+async function offeredOperations(probe: Probe): Promise<readonly RoutedOperationId[] | undefined> {
   const paths = at((await probe.get("/openapi.json")).json, "paths");
-  return paths === undefined
-    ? undefined
-    : operations.flatMap(({ id, path }) => (at(paths, path) === undefined ? [] : [id]));
+  if (typeof paths !== "object" || paths === null) return undefined;
+  const routes = new Set<string>();
+  for (const [path, methods] of Object.entries(paths)) {
+    if (typeof methods !== "object" || methods === null) continue;
+    // What a parameter is called there is its own affair.
+    for (const method of Object.keys(methods)) routes.add(`${method} ${path.replaceAll(/\{[^{}]*\}/g, "{id}")}`);
+  }
+  return routedOperations.flatMap(({ id, method, path }) => {
+    return routes.has(`${method.toLowerCase()} ${path}`) ? [id] : [];
+  });
 }
 
 /**
@@ -34,7 +41,7 @@ export const vllmDialect: Dialect = {
   async describe(probe) {
     const entries = await entriesOf(probe);
     if (entries.length === 0) return undefined;
-    const routed = await routedOperations(probe);
+    const routed = await offeredOperations(probe);
     const window = entries.map((entry) => asCount(at(entry, "max_model_len"))).find((length) => length !== undefined);
     return composeDescription({
       backend: {
@@ -51,7 +58,11 @@ export const vllmDialect: Dialect = {
   },
 };
 
-function toModel(entry: unknown, routed: readonly OperationId[] | undefined, window: number | undefined): ModelInput {
+function toModel(
+  entry: unknown,
+  routed: readonly RoutedOperationId[] | undefined,
+  window: number | undefined,
+): ModelInput {
   const id = asText(at(entry, "id")) ?? "";
   const isEmbedding =
     routed === undefined

@@ -1,29 +1,62 @@
-import { operations } from "../contract/operations.ts";
+import { type BodyKind, type Operation, operations, responseTypesOf } from "../contract/operations.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
 
 const errorResponse = { $ref: "#/components/responses/Error" };
 const jsonOf = (schema: object) => ({ "application/json": { schema } });
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 const answered = (description: string, content: object) => ({ description, content });
+const parameter = (name: string, place: "path" | "query") => ({
+  name,
+  in: place,
+  required: true,
+  schema: { type: "string" },
+});
 
-/** Fields that Nexus itself reads; everything else is passed on to the service untouched. */
-const requestProperties: Readonly<Record<string, object>> = {
-  CreateChatCompletionRequest: {
-    messages: { type: "array", items: { type: "object" }, minItems: 1 },
-    tools: { type: "array", items: { type: "object" } },
-    response_format: { type: "object" },
-  },
+const text = { type: "string" };
+const object = { type: "object" };
+const listOf = (items: object) => ({ type: "array", items });
+/** A file in a form. */
+const binary = { type: "string", format: "binary" };
+
+/** Fields besides `model` that every request must have; everything else is passed on to the service untouched. */
+const requiredFields: Readonly<Record<string, Schema>> = {
+  CreateChatCompletionRequest: { messages: { ...listOf(object), minItems: 1 } },
   CreateCompletionRequest: { prompt: {} },
+  CreateMessageParams: { messages: listOf(object), max_tokens: { type: "integer" } },
+  CountMessageTokensParams: { messages: listOf(object) },
   CreateEmbeddingRequest: { input: {} },
+  CreateModerationRequest: { input: {} },
+  RerankRequest: { query: text, documents: listOf({}) },
+  OCRRequest: { document: object },
+  CreateImageRequest: { prompt: text },
+  CreateImageEditRequest: { prompt: text },
+  CreateImageVariationRequest: { image: binary },
+  CreateSpeechRequest: { input: text },
+  CreateTranscriptionRequest: { file: binary },
+  CreateTranslationRequest: { file: binary },
+  CreateVideoBody: { prompt: text },
+  CreateMusicBody: { prompt: text },
+  CreateFileRequest: { file: binary, purpose: text },
+  CreateBatchRequest: { input_file_id: text, endpoint: text, completion_window: text },
 };
 
-function requestSchema(name: string, streaming: boolean): object {
-  const own = requestProperties[name] ?? {};
-  const required = ["model", ...Object.keys(own).filter((key) => ["messages", "prompt", "input"].includes(key))];
+/** Fields that Nexus itself reads when they are there. */
+const optionalFields: Readonly<Record<string, Schema>> = {
+  CreateChatCompletionRequest: { tools: listOf(object), response_format: object },
+  CreateResponse: { input: {}, previous_response_id: text, store: { type: "boolean" }, tools: listOf(object) },
+  CreateImageEditRequest: { image: binary, mask: binary },
+  CreateVideoBody: { input_reference: binary },
+};
+
+function requestSchema({ requestSchema: name, streaming, model }: Operation): Schema {
+  const named = model === "body" ? { model: { type: "string", minLength: 1, maxLength: 256 } } : {};
+  const required = { ...named, ...requiredFields[name ?? ""] };
   const stream = streaming ? { stream: { type: "boolean", default: false } } : {};
   return {
     type: "object",
-    required,
-    properties: { model: { type: "string", minLength: 1, maxLength: 256 }, ...stream, ...own },
+    required: Object.keys(required),
+    properties: { ...required, ...stream, ...optionalFields[name ?? ""] },
     additionalProperties: true,
   };
 }
@@ -38,24 +71,47 @@ function page(summary: string, schema: object, open = false): object {
   };
 }
 
+const bodyTypes: Readonly<Record<BodyKind, readonly string[]>> = {
+  json: ["application/json"],
+  multipart: ["multipart/form-data"],
+  either: ["multipart/form-data", "application/json"],
+  none: [],
+};
+
+/** What one method of a path does. */
+function operationItem(operation: Operation): object {
+  const { id, summary, body, model, path, requestSchema: request, answers } = operation;
+  const parameters = [
+    ...(path.includes("{id}") ? [parameter("id", "path")] : []),
+    ...(model === "query" ? [parameter("model", "query")] : []),
+  ];
+  const content = Object.fromEntries(bodyTypes[body].map((type) => [type, { schema: ref(request ?? "") }]));
+  const good = answers.includes("websocket")
+    ? { 101: { description: "The WebSocket is open" } }
+    : { 200: answered("OK", answerContent(operation)) };
+  return {
+    operationId: id,
+    summary,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === "none" ? {} : { requestBody: { required: true, content } }),
+    responses: { ...good, default: errorResponse },
+  };
+}
+
+function answerContent(operation: Operation): object {
+  const schemaOf = (type: string): object => {
+    if (type === "application/json") return ref(operation.responseSchema ?? "");
+    return type.startsWith("text/") ? text : {};
+  };
+  return Object.fromEntries(responseTypesOf(operation).map((type) => [type, { schema: schemaOf(type) }]));
+}
+
 function operationPaths(): Record<string, object> {
+  const byPath = Map.groupBy(operations, ({ path }) => path);
   return Object.fromEntries(
-    operations.map(({ id, path, method, summary, streaming, requestSchema: request, responseSchema: response }) => [
+    [...byPath].map(([path, here]) => [
       path,
-      {
-        [method.toLowerCase()]: {
-          operationId: id,
-          summary,
-          requestBody: { required: true, content: jsonOf(ref(request)) },
-          responses: {
-            200: answered("OK", {
-              ...jsonOf(ref(response)),
-              ...(streaming ? { "text/event-stream": { schema: { type: "string" } } } : {}),
-            }),
-            default: errorResponse,
-          },
-        },
-      },
+      Object.fromEntries(here.map((operation) => [operation.method.toLowerCase(), operationItem(operation)])),
     ]),
   );
 }
@@ -77,9 +133,10 @@ function errorSchema(): object {
 
 /** `GET /openapi.json`: OpenAPI 3.1 of the gateway's surface. */
 export function openapiDocument(version: string): object {
-  const requests = operations.map((one) => [one.requestSchema, requestSchema(one.requestSchema, one.streaming)]);
-  const answers = operations.map((one) => [one.responseSchema, { type: "object", additionalProperties: true }]);
   const anyObject = { type: "object", additionalProperties: true };
+  const answers = operations.map(({ responseSchema: name }) => [name, anyObject] as const);
+  const requests = operations.map((one) => [one.requestSchema, requestSchema(one)] as const);
+  const named = [...answers, ...requests].filter(([name]) => name !== null);
   return {
     openapi: "3.1.0",
     info: { title: "Nexus gateway", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
@@ -98,7 +155,7 @@ export function openapiDocument(version: string): object {
       "/v1/descriptor": page("The metadata and what a console needs", anyObject),
       "/v1/models": page("Every model of the fleet", ref("ModelList")),
       "/v1/models/{model}": {
-        parameters: [{ name: "model", in: "path", required: true, schema: { type: "string" } }],
+        parameters: [parameter("model", "path")],
         ...page("One model", ref("Model")),
       },
       ...operationPaths(),
@@ -113,7 +170,7 @@ export function openapiDocument(version: string): object {
           type: "object",
           properties: { object: { const: "list" }, data: { type: "array", items: ref("Model") } },
         },
-        ...Object.fromEntries([...requests, ...answers]),
+        ...Object.fromEntries(named),
       },
     },
   };

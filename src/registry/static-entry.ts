@@ -2,7 +2,7 @@ import { z } from "zod";
 import { closestName } from "../base/close-names.ts";
 import { metadataDigest } from "../contract/instance-record.ts";
 import { domainSchema, type Model, nameSchema, type ServiceMetadata } from "../contract/metadata.ts";
-import { endpointOf, operations } from "../contract/operations.ts";
+import { endpointOf, usualOperations } from "../contract/operations.ts";
 import { describeIssues } from "../contract/parse.ts";
 import { type ParsedRecord, parseRecord } from "./parse-record.ts";
 
@@ -73,7 +73,7 @@ function toRecord(entry: Entry, { hostId, now }: EntryDefaults): object {
     typeof model === "string" ? { id: model, domains: entry.domains } : { domains: entry.domains, ...model },
   ) as Pick<Model, "id" | "domains">[];
   const domains = [...new Set(models.flatMap((model) => model.domains))];
-  const offered = operations.filter((operation) => operation.domains.some((domain) => domains.includes(domain)));
+  const offered = usualOperations(domains);
   const metadata = {
     schema_version: "1.0",
     service: { name: service, version: "0", description: "" },

@@ -22,7 +22,10 @@ export const fakeVllm: FakeSurface = {
         body: {
           openapi: "3.1.0",
           info: { title: "FastAPI", version: "0.1.0" },
-          paths: Object.fromEntries(["/health", "/version", "/v1/models", ...paths].map((path) => [path, {}])),
+          paths: Object.fromEntries([
+            ...["/health", "/version", "/v1/models"].map((path) => [path, { get: {} }]),
+            ...paths.map((path) => [path, { post: {} }]),
+          ]),
         },
       };
     }

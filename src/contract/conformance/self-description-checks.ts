@@ -91,7 +91,8 @@ export const selfDescriptionChecks: readonly Check[] = [
     title: "Every endpoint of the metadata answers under its path",
     async run(target) {
       const { endpoints } = await target.metadata();
-      for (const { method, path } of endpoints.filter((endpoint) => endpoint.method === "POST")) {
+      const askable = endpoints.filter(({ method, path }) => method === "POST" && !path.includes("{"));
+      for (const { method, path } of askable) {
         // Broken on purpose: it is refused before any work is done.
         const { status } = await target.probe.ask(path, { method, body: "{" });
         if (status === 404 || status === 405 || status === 501) fail(`${method} ${path} answered ${status}`);
