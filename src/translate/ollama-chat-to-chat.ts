@@ -1,0 +1,34 @@
+import { toOllamaAnswer, toOllamaStream } from "./ollama-answer.ts";
+import { toChatMessages } from "./ollama-messages.ts";
+import { chatFields, commonFields } from "./ollama-request.ts";
+import { optionalList, requiredModel } from "./request-fields.ts";
+import type { Translator } from "./translation.ts";
+
+/**
+ * Ollama's `POST /api/chat` out of chat completions. Source: Ollama's docs/api.md and api/types.go. `keep_alive` and
+ * options about how a model is loaded are ignored: loading is the fleet's affair.
+ */
+export const ollamaChatToChat: Translator = {
+  from: "ollama.chat",
+  to: "chat.completions.create",
+  translate(request, context) {
+    const tools = optionalList(request.tools, "tools");
+    const body = {
+      ...commonFields(request, context),
+      messages: toChatMessages(request.messages),
+      ...(tools.length === 0 ? {} : { tools }),
+      ...chatFields(request),
+    };
+    const options = {
+      model: requiredModel(request),
+      shape: "chat",
+      thinks: request.think !== false,
+      context,
+    } as const;
+    return {
+      body: Buffer.from(JSON.stringify(body)),
+      whole: (answer) => toOllamaAnswer(answer, options),
+      stream: () => toOllamaStream(options),
+    };
+  },
+};
