@@ -28,7 +28,7 @@ class ResponsesAnswer {
   #reason = "stop";
 
   constructor(request: JsonObject, context: TranslationContext) {
-    this.#identity = { id: context.newId("resp_"), createdAt: context.nowSeconds, request };
+    this.#identity = { id: context.newId("resp"), createdAt: context.nowSeconds, request };
     this.#context = context;
   }
 
@@ -79,7 +79,7 @@ class ResponsesAnswer {
       case "reasoning":
         return this.#think(piece.text);
       case "call":
-        return this.#call(piece.call, piece.id ?? this.#context.newId("call_"), piece.name);
+        return this.#call(piece.call, piece.id ?? this.#context.newId("call"), piece.name);
       case "arguments":
         return this.#addArguments(piece.call, piece.text);
     }
@@ -89,7 +89,7 @@ class ResponsesAnswer {
     const last = this.#items.at(-1);
     if (last instanceof MessageItem) return last.add(type, text, logprobs);
     const closed = this.#closeItems("completed");
-    const item = new MessageItem(this.#place("msg_"));
+    const item = new MessageItem(this.#place("msg"));
     return [...closed, ...this.#open(item), ...item.add(type, text, logprobs)];
   }
 
@@ -97,14 +97,14 @@ class ResponsesAnswer {
     const last = this.#items.at(-1);
     if (last instanceof ReasoningItem) return last.add(text);
     const closed = this.#closeItems("completed");
-    const item = new ReasoningItem(this.#place("rs_"));
+    const item = new ReasoningItem(this.#place("rs"));
     return [...closed, ...this.#open(item), ...item.add(text)];
   }
 
   /** Calls come one after the other; where a server mixes their pieces, the unfinished ones stay open. */
   #call(number: number, callId: string, name: string): readonly JsonObject[] {
     const closed = this.#closeItems("completed", (item) => !(item instanceof CallItem) || item.isWhole);
-    const item = new CallItem(this.#place("fc_"), callId, name);
+    const item = new CallItem(this.#place("fc"), callId, name);
     this.#calls.set(number, item);
     return [...closed, ...this.#open(item)];
   }

@@ -27,7 +27,7 @@ export interface Translation {
 
 /** What a translation may need besides the request. */
 export interface TranslationContext {
-  /** For ids in answers: a fresh one for each call. `newId("msg_")` begins so. */
+  /** For ids in answers: a fresh one for each call. `newId("msg")` is `msg_` and something random. */
   readonly newId: (prefix: string) => string;
   /** Seconds since 1970 when the request came. */
   readonly nowSeconds: number;
