@@ -129,4 +129,16 @@ export const requirements = {
   // Explaining.
   "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",
   "explain.dry-run": "A dry run says where a request would go, or why it would be refused, and sends nothing.",
+
+  // Dependability, counted. `npm run test:resilience` runs the same scenarios in full.
+  "resilience.killed-instance":
+    "When one of two instances is killed under load, no request fails before its first byte and no stream is cut silently.",
+  "resilience.frozen-instance": "When an instance freezes, no request outlives its deadlines.",
+  "resilience.unroute": "A dead instance is left out by probes alone; under load at most three requests meet it.",
+  "resilience.routable-at-once": "An instance that registers ready serves the next request.",
+  "resilience.bad-record": "One bad record of a thousand is listed with its reason and hides no other.",
+  "resilience.hostile-clients":
+    "Requests that two readers could read differently are refused; slow senders are dropped while others are served.",
+  "resilience.malformed-bodies":
+    "No malformed body crashes or hangs the gateway, or is answered with a failure of its own.",
 } as const satisfies Record<string, string>;

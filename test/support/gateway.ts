@@ -70,6 +70,8 @@ export interface TestGateway {
 }
 
 interface TestGatewayOptions {
+  /** Follow this view instead of one that is set by hand. */
+  readonly view?: RegistryView;
   /** Overrides of the `gateway` section. */
   readonly settings?: Record<string, unknown>;
   readonly records?: Record<string, unknown>;
@@ -93,7 +95,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     auth: authConfigSchema.parse({ mode: options.auth ?? "keys" }),
     aliases: options.aliases ?? {},
     identity: { version: "0.0.0-test", instance: "gateway-test", host: "test", startedAt: "2026-01-01T00:00:00Z" },
-    view,
+    view: options.view ?? view,
     viewReady: Promise.resolve(),
     keys: openKeyReader({
       path,
