@@ -83,6 +83,18 @@ export const errorTable = {
     retryable: true,
     meaning: "The queue in front of the model is full; `Retry-After` says when to come back.",
   },
+  deadline_exceeded: {
+    status: 429,
+    type: "rate_limit_error",
+    retryable: true,
+    meaning: "No slot came free, or would come free, by the request's deadline; `Retry-After` says when to come back.",
+  },
+  insufficient_quota: {
+    status: 429,
+    type: "rate_limit_error",
+    retryable: false,
+    meaning: "The budget of the key or its tenant is used up; `Retry-After` says when the next period begins.",
+  },
   // The platform or a service fails.
   client_closed: server(499, "The client went away before the answer was complete (seen in logs only).", false),
   internal_error: server(500, "A defect in Nexus; the request id finds it in the log.", false),
@@ -92,6 +104,10 @@ export const errorTable = {
   no_instance_available: server(503, "The model is known, but no instance that serves it works right now."),
   not_ready: server(503, "The service is starting or loading; `/readyz` says what it waits for."),
   draining: server(503, "The service is shutting down and takes no new requests."),
+  database_unavailable: server(
+    503,
+    "The database does not answer, and this needs it; requests with keys that are known go on.",
+  ),
   registry_unavailable: server(503, "The registry does not answer; what was last seen of it keeps serving."),
   model_source_unavailable: server(503, "No source of the model could be reached; the message lists what was tried."),
   disk_full: server(507, "The disk has no room for a model file; the message says how much is needed.", false),
