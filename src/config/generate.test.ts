@@ -50,6 +50,9 @@ function has(value: unknown, path: string): boolean {
   const found = path
     .replaceAll("[]", ".0")
     .split(".")
-    .reduce<unknown>((node, part) => (Object(node) as Record<string, unknown>)[part], value);
+    .reduce<unknown>((node, part) => {
+      const members = Object(node) as Record<string, unknown>;
+      return part === "*" ? Object.values(members)[0] : members[part];
+    }, value);
   return found !== undefined;
 }

@@ -4,6 +4,7 @@ import { modelsConfigSchema } from "../blobs/config.ts";
 import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
 import { logLevels } from "../observability/logger.ts";
 import { recordsConfigSchema } from "../records/config.ts";
+import { routesConfigSchema } from "../routing/config.ts";
 import { servicesConfigSchema } from "../supervisor/config.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
@@ -42,6 +43,7 @@ export const configSchema = z
     auth: authConfigSchema.prefault({}),
     gateway: gatewayConfigSchema.prefault({}),
     aliases: aliasesConfigSchema,
+    routes: routesConfigSchema,
     builtin: builtinConfigSchema.prefault({}),
     models: modelsConfigSchema.prefault({}),
     attach: attachConfigSchema,

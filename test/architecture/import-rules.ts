@@ -117,7 +117,7 @@ const knowledge: readonly Knowledge[] = [
   {
     of: "SQL",
     packages: /^(node:sqlite|better-sqlite3|kysely|pg)(\/|$)/,
-    homes: [/^src\/[^/]+\/[^/]*store[^/]*\.ts$/],
+    homes: [/^src\/store\//, /^src\/[^/]+\/[^/]*store[^/]*\.ts$/],
     excused: {},
   },
   {
@@ -170,8 +170,10 @@ const pureRoomsDecide: Rule = {
   name: "pure rooms decide and never act",
   *find({ files }) {
     const pure = files.filter(({ path }) => rooms[roomOf(path) ?? ""]?.isPure);
-    for (const { found, where } of importsOf(pure)) {
+    for (const { file, found, where } of importsOf(pure)) {
+      const computing = rooms[roomOf(file.path) ?? ""]?.packages ?? [];
       if (found.isType || /^src\//.test(found.target) || pureBuiltins.test(found.target)) continue;
+      if (computing.includes(found.target)) continue;
       yield { where, what: `imports ${found.target}: let the caller do it and hand in the result` };
     }
     for (const file of pure) if (isProduct(file.path)) yield* impureUses(file);

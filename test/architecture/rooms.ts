@@ -4,7 +4,7 @@ export interface Room {
   readonly imports: readonly string[];
   /** Rooms of which it may know types: they are gone at runtime. */
   readonly types?: readonly string[];
-  /** The only packages that it may import; any declared one when left out. */
+  /** The only packages that it may import; when left out any declared one, or none in a pure room. */
   readonly packages?: readonly string[];
   /** Decides and never acts: no I/O, no clock, no chance. The same question gets the same answer. */
   readonly isPure?: true;
@@ -19,21 +19,31 @@ export const rooms: Readonly<Record<string, Room>> = {
   observability: { imports: ["base"] },
   supervisor: { imports: ["base"] },
   records: { imports: ["base"] },
+  store: { imports: ["base"] },
+  keys: { imports: ["base", "contract", "store"] },
   registry: { imports: ["base", "contract"] },
-  routing: { imports: ["base", "contract"], types: ["registry"], isPure: true },
+  routing: {
+    imports: ["base", "contract"],
+    types: ["registry"],
+    packages: ["zod", "@marcbachmann/cel-js"],
+    isPure: true,
+  },
   resilience: { imports: ["base", "contract"], types: ["registry"] },
   blobs: { imports: ["base", "contract"] },
   dialects: { imports: ["base", "contract"] },
   "service-kit": { imports: ["base", "contract", "observability", "registry"] },
   gateway: {
-    imports: ["base", "contract", "openai", "translate", "observability", "records", "resilience", "routing"],
+    imports: ["base", "contract", "keys", "openai", "translate", "observability", "records", "resilience", "routing"],
     types: ["registry"],
   },
   // Its schema is put together from the rooms' own `config.ts`.
   config: { imports: ["base", "contract", "*/config.ts", "observability"] },
   attach: { imports: ["base", "contract", "config", "dialects", "registry", "service-kit"] },
-  control: { imports: ["base", "contract", "attach", "registry", "routing"], types: ["gateway", "supervisor"] },
-  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway", "records"] },
+  control: {
+    imports: ["base", "contract", "keys", "attach", "registry", "routing"],
+    types: ["gateway", "supervisor"],
+  },
+  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway", "keys", "records"] },
   // The only wiring.
   roles: { imports: ["*"] },
 };
