@@ -1,0 +1,109 @@
+import { FairLine, type Standing } from "./fair-line.ts";
+
+/** The classes of requests, the most urgent first. */
+export const admissionClasses = ["interactive", "default", "batch"] as const;
+export type AdmissionClass = (typeof admissionClasses)[number];
+
+/** One who waits for a slot. */
+export interface Queued extends Standing {
+  readonly class: AdmissionClass;
+  /** Requests of one kind can use the same instances: where the first one finds no slot the others find none. */
+  readonly kind: string;
+}
+
+/** Those who wait for one model: a fair line for each class. Knows nothing of slots and time. */
+export class ModelQueue<W extends Queued> {
+  readonly lines: Readonly<Record<AdmissionClass, FairLine<W>>> = {
+    interactive: new FairLine(),
+    default: new FairLine(),
+    batch: new FairLine(),
+  };
+  /** How many of each kind wait in the foreground, which is every class but batch. */
+  readonly #foreground = new Map<string, number>();
+  /** Instances that somebody here could use, as last planned, and the kinds that have said so. */
+  readonly #wanted = new Set<string>();
+  readonly #plannedKinds = new Set<string>();
+
+  get size(): number {
+    return this.lines.interactive.size + this.lines.default.size + this.lines.batch.size;
+  }
+
+  join(waiter: W): void {
+    this.lines[waiter.class].join(waiter);
+    if (waiter.class !== "batch") this.#count(waiter.kind, 1);
+  }
+
+  /** Takes somebody out, wherever he stands; false when he is not here. */
+  leave(waiter: W): boolean {
+    const hasLeft = this.lines[waiter.class].leave(waiter);
+    if (hasLeft && waiter.class !== "batch") this.#count(waiter.kind, -1);
+    return hasLeft;
+  }
+
+  /** Lets somebody out to be served at a price of slot time; see `FairLine.serve`. */
+  serve(waiter: W, priceMs: number): (trueMs: number) => void {
+    if (waiter.class !== "batch") this.#count(waiter.kind, -1);
+    return this.lines[waiter.class].serve(waiter, priceMs);
+  }
+
+  /** Whether a newcomer must stand in line: somebody before him could use the same slots. */
+  isBefore(newcomer: Pick<W, "class" | "kind">): boolean {
+    if (newcomer.class === "batch") return this.size > 0;
+    return this.#foreground.has(newcomer.kind);
+  }
+
+  /** How many will be served before a newcomer. */
+  ahead(newcomer: Pick<W, "class" | "tenant" | "isRetry">): number {
+    let ahead = 0;
+    for (const name of admissionClasses) {
+      if (name === newcomer.class) return newcomer.isRetry ? ahead : ahead + this.lines[name].ahead(newcomer.tenant);
+      ahead += this.lines[name].size;
+    }
+    return ahead;
+  }
+
+  /**
+   * Who makes room for a newcomer when the queue is full: the newest of a less urgent class, or of a tenant of the same
+   * class that has more waiting than the newcomer's would have. One who floods a queue keeps nobody else out of it.
+   */
+  lastBehind(newcomer: Pick<W, "class" | "tenant">): W | undefined {
+    for (const name of admissionClasses.toReversed()) {
+      const last = this.lines[name].last();
+      if (name !== newcomer.class) {
+        if (last !== undefined) return last.waiter;
+        continue;
+      }
+      const own = this.lines[name].waitingOf(newcomer.tenant) + 1;
+      return last !== undefined && last.count > own ? last.waiter : undefined;
+    }
+    return undefined;
+  }
+
+  /** Notes where requests of this kind can go. */
+  noteWanted(kind: string, candidates: readonly { readonly key: string }[]): void {
+    if (this.#plannedKinds.has(kind)) return;
+    this.#plannedKinds.add(kind);
+    for (const { key } of candidates) this.#wanted.add(key);
+  }
+
+  /** The fleet has changed: where anybody can go is to be planned again. */
+  forgetWanted(): void {
+    this.#wanted.clear();
+    this.#plannedKinds.clear();
+  }
+
+  /** Whether somebody here may want a slot of this instance; always, until that is planned. */
+  mayWant(key: string): boolean {
+    return this.#wanted.has(key) || this.#plannedKinds.size === 0;
+  }
+
+  *[Symbol.iterator](): Generator<W> {
+    for (const name of admissionClasses) yield* this.lines[name];
+  }
+
+  #count(kind: string, change: number): void {
+    const count = (this.#foreground.get(kind) ?? 0) + change;
+    if (count === 0) this.#foreground.delete(kind);
+    else this.#foreground.set(kind, count);
+  }
+}
