@@ -1,8 +1,10 @@
 import { NexusError } from "../base/errors.ts";
 import { type Operation, operations } from "../contract/operations.ts";
+import type { ClientDialect } from "../translate/translation.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { ollamaRoutes } from "./ollama-routes.ts";
 import { relayControl } from "./relay-control.ts";
 import { serveModel, serveModels } from "./serve-models.ts";
 import { serveOperation } from "./serve-operation.ts";
@@ -25,6 +27,8 @@ export interface Route {
   /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
   readonly operation: string;
   readonly access: "open" | "key" | "admin";
+  /** In which shape errors and streams go out. Default: OpenAI's. */
+  readonly dialect?: ClientDialect;
   readonly serve: (exchange: Exchange, parts: GatewayParts, path: string) => void | Promise<void>;
 }
 
@@ -51,6 +55,7 @@ export const routes: readonly Route[] = [
   ...operations
     .filter(({ owner, model, body }) => owner === "instance" && model === "body" && body !== "multipart")
     .map(operationRoute),
+  ...ollamaRoutes,
   { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
   { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "key", serve: serveRecord },
   { method: "POST", path: "/v1/nexus/explain", operation: "explain", access: "key", serve: serveDryRun },
@@ -83,6 +88,7 @@ export function findRoute(method: string, path: string): Route {
 /** Serves one request on the route that was found. */
 export async function serveRoute(route: Route, path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
   exchange.operation = route.operation;
+  if (route.dialect !== undefined) exchange.dialect = route.dialect;
   if (route.access !== "open") {
     exchange.caller = await authenticate(exchange, parts);
     if (route.access === "admin") requireAdmin(exchange.caller);

@@ -1,4 +1,5 @@
+import { responsesToChat } from "../translate/responses-to-chat.ts";
 import type { Translator } from "../translate/translation.ts";
 
 /** All that the gateway can serve in other words. A new pair of dialects is a new row. */
-export const translators: readonly Translator[] = [];
+export const translators: readonly Translator[] = [responsesToChat];
