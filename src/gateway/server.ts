@@ -1,27 +1,23 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
 import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { openFastFront } from "./http/fast-front.ts";
+import {
+  checkIntervalMs,
+  connectionsMax,
+  headersTimeoutMs,
+  keepAliveMs,
+  lingerMs,
+  refusedBodyMs,
+  requestTimeoutMs,
+} from "./http/limits.ts";
 import { NodeReply, NodeRequest } from "./node-client.ts";
 import { serveExchange } from "./serve-exchange.ts";
-
-/** A slow sender of headers is dropped after 10 to 12 s; Node's own default is 60 s. */
-const headersTimeoutMs = 10_000;
-const connectionsCheckingIntervalMs = 2_000;
-/** For a whole request to arrive; big images over slow links take their time. */
-const requestTimeoutMs = 300_000;
-/** Longer than the 60 s after which common proxies close, so that they close first and no request meets a dead end. */
-const keepAliveTimeoutMs = 65_000;
-const connectionsMax = 10_000;
-/** How long the rest of a refused request is read, so that its sender gets to see the answer. */
-const refusedBodyMs = 5_000;
-/** How long a connection stays after a request that could not be read, for its sender to read why. */
-const refusedLingerMs = 1_000;
 
 export interface ListeningServer {
   /** `http://host:port`, with the port that the system chose. */
@@ -30,32 +26,67 @@ export interface ListeningServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** The gateway's server: reads requests and hands each one to `serveExchange`. */
+/**
+ * The gateway's server: reads requests and hands each one to `serveExchange`. The common request is read by the fast
+ * front; a connection with anything else on it goes to Node's own server, which is also the one that listens.
+ */
 export async function listen(parts: GatewayParts, address: { host: string; port: number }): Promise<ListeningServer> {
-  const server = createServer(
-    {
-      headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: connectionsCheckingIntervalMs,
-      requestTimeout: requestTimeoutMs,
-      keepAliveTimeout: keepAliveTimeoutMs,
-      // Refused below with an answer that explains it.
-      requireHostHeader: false,
-    },
-    (request, response) => void handle(request, response, parts),
-  );
-  // Without a listener Node would ask for every body before anybody has looked at who sends it and how large it is.
-  server.on(
-    "checkContinue",
-    (request: IncomingMessage, response: ServerResponse) => void handle(request, response, parts),
-  );
+  const server = createNodeServer(parts);
   const connections = trackConnections(server);
+  const [takeOver] = server.listeners("connection");
+  if (takeOver === undefined) throw new TypeError("Node's HTTP server has no reader of connections");
+  const front = openFastFront({
+    clock: parts.clock,
+    serve: (request, reply) => serveExchange(request, reply, parts),
+    handOver(socket, unread) {
+      // Paused, or the bytes would be given out before Node's server listens for them.
+      socket.pause();
+      socket.unshift(unread);
+      connections.add(socket);
+      takeOver.call(server, socket);
+      socket.resume();
+    },
+  });
+  server.removeAllListeners("connection");
+  server.on("connection", front.accept);
   server.maxConnections = connectionsMax;
-  server.on("clientError", refuseUnreadable);
   server.listen(address.port, address.host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { url: `http://${host}:${port}`, close: (graceMs) => closeServer(server, connections, graceMs) };
+  return {
+    url: `http://${host}:${port}`,
+    async close(graceMs) {
+      const closed = once(server, "close");
+      server.close();
+      front.closeWhenIdle();
+      connections.closeWhenIdle();
+      const timer = setTimeout(() => {
+        front.destroy();
+        server.closeAllConnections();
+      }, graceMs);
+      await closed;
+      front.destroy();
+      clearTimeout(timer);
+    },
+  };
+}
+
+function createNodeServer(parts: GatewayParts): Server {
+  const take = (request: IncomingMessage, response: ServerResponse) => void handle(request, response, parts);
+  const server = createServer(
+    {
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: checkIntervalMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveMs,
+      // Refused in `headProblem`, with an answer that explains it.
+      requireHostHeader: false,
+    },
+    take,
+  );
+  // Without a listener Node would ask for every body before anybody has looked at who sends it and how large it is.
+  return server.on("checkContinue", take);
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: GatewayParts): Promise<void> {
@@ -76,11 +107,7 @@ function dropUnreadBody(request: IncomingMessage, response: ServerResponse): voi
 }
 
 /** What the parser could not read at all gets an answer too, in the same shape. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === "ECONNRESET") {
-    socket.destroy();
-    return;
-  }
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   const [status, message] =
     error.code === "HPE_HEADER_OVERFLOW"
       ? [431, "The headers are too large: 16 KiB at most."]
@@ -97,11 +124,12 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
   // A client that keeps its half open would hold the connection for ever.
-  setTimeout(() => socket.destroy(), refusedLingerMs).unref();
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }
 
-/** Which connections have a request under way. Node counts a connection that never sent one as busy. */
+/** Connections that Node's server reads, and which of them have a request under way. */
 interface Connections {
+  add(socket: Socket): void;
   /** Closes those without a request now, and every other one as soon as its request has ended. */
   closeWhenIdle(): void;
 }
@@ -109,10 +137,6 @@ interface Connections {
 function trackConnections(server: Server): Connections {
   const busy = new Map<Socket, number>();
   let closing = false;
-  server.on("connection", (socket: Socket) => {
-    busy.set(socket, 0);
-    socket.once("close", () => busy.delete(socket));
-  });
   const onRequest = ({ socket }: IncomingMessage, response: ServerResponse) => {
     busy.set(socket, (busy.get(socket) ?? 0) + 1);
     response.once("close", () => {
@@ -122,19 +146,19 @@ function trackConnections(server: Server): Connections {
     });
   };
   server.on("request", onRequest).on("checkContinue", onRequest);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    // In the middle of an answer a refusal would only be more of its body.
+    if (!socket.writable || error.code === "ECONNRESET" || (busy.get(socket) ?? 0) > 0) socket.destroy();
+    else refuseUnreadable(error, socket);
+  });
   return {
+    add(socket) {
+      busy.set(socket, 0);
+      socket.once("close", () => busy.delete(socket));
+    },
     closeWhenIdle() {
       closing = true;
       for (const [socket, requests] of busy) if (requests === 0) socket.destroySoon();
     },
   };
-}
-
-async function closeServer(server: Server, connections: Connections, graceMs: number): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  connections.closeWhenIdle();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-  await closed;
-  clearTimeout(timer);
 }
