@@ -1,5 +1,6 @@
 import type { StreamEvent } from "../openai/stream-events.ts";
 import { badAnswer, type ChatPiece, ChatPieceReader, type ChatUsage } from "./chat-pieces.ts";
+import { nanoseconds } from "./ollama-request.ts";
 import type { JsonObject } from "./request-fields.ts";
 import type { StreamTranslator, TranslationContext } from "./translation.ts";
 
@@ -114,10 +115,6 @@ function parseArguments(text: string): unknown {
   } catch (cause) {
     throw badAnswer("the arguments of a tool call are not JSON", cause);
   }
-}
-
-function nanoseconds(ms: number): number {
-  return Math.round(ms * 1_000_000);
 }
 
 /** The answer to a chat completion, or a completion, as Ollama gives it at once. @throws NexusError `backend_error` */

@@ -118,3 +118,8 @@ function imageUrl(image: string): string {
   const type = imageTypes.find(([prefix]) => image.startsWith(prefix))?.[1] ?? "image/png";
   return `data:${type};base64,${image}`;
 }
+
+/** Ollama counts time in nanoseconds. */
+export function nanoseconds(ms: number): number {
+  return Math.round(ms * 1_000_000);
+}
