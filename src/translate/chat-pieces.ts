@@ -9,7 +9,7 @@ export type ChatPiece =
   | { readonly kind: "refusal"; readonly text: string }
   | { readonly kind: "call"; readonly call: number; readonly id: string | undefined; readonly name: string }
   | { readonly kind: "arguments"; readonly call: number; readonly text: string }
-  | { readonly kind: "finish"; readonly reason: string }
+  | { readonly kind: "finish"; readonly reason: string; readonly stoppedBy?: string }
   | { readonly kind: "usage"; readonly usage: ChatUsage };
 
 /** Tokens as the backend counted them. */
@@ -57,7 +57,7 @@ export class ChatPieceReader {
     if (isText(text)) pieces.push({ kind: "text", text, logprobs: logprobsOf(choice) });
     if (isText(said.refusal)) pieces.push({ kind: "refusal", text: said.refusal });
     if (Array.isArray(said.tool_calls)) for (const call of said.tool_calls) pieces.push(...this.#callPieces(call));
-    if (isText(choice.finish_reason)) pieces.push({ kind: "finish", reason: choice.finish_reason });
+    if (isText(choice.finish_reason)) pieces.push({ kind: "finish", reason: choice.finish_reason, ...stopOf(choice) });
     return pieces;
   }
 
@@ -111,6 +111,12 @@ function firstChoice(answer: JsonObject): JsonObject | undefined {
 function logprobsOf(choice: JsonObject): readonly unknown[] {
   const { logprobs } = choice;
   return isObject(logprobs) && Array.isArray(logprobs.content) ? logprobs.content : [];
+}
+
+/** The stop sequence that was met, where a server tells it: vLLM says `stop_reason`, SGLang `matched_stop`. */
+function stopOf({ stop_reason, matched_stop }: JsonObject): { readonly stoppedBy?: string } {
+  const stoppedBy = stop_reason ?? matched_stop;
+  return isText(stoppedBy) ? { stoppedBy } : {};
 }
 
 function usagePieces({ usage }: JsonObject): readonly ChatPiece[] {
