@@ -129,6 +129,8 @@ export interface NexusErrorOptions {
   readonly source?: ErrorSource;
   /** Seconds for `Retry-After`. */
   readonly retryAfterSeconds?: number;
+  /** Every instance that could serve the request was tried: sent again at once it would fail again. Default false. */
+  readonly exhausted?: boolean;
 }
 
 /**
@@ -144,6 +146,8 @@ export class NexusError extends Error {
   readonly detail: string | undefined;
   readonly source: ErrorSource;
   readonly retryAfterSeconds: number | undefined;
+  /** Says to clients' own retries that there is no point: `x-should-retry: false`. */
+  readonly exhausted: boolean;
 
   constructor(code: ErrorCode, message: string, options: NexusErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -157,6 +161,7 @@ export class NexusError extends Error {
     this.detail = options.detail;
     this.source = options.source ?? "nexus";
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.exhausted = options.exhausted ?? false;
   }
 }
 

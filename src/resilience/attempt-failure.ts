@@ -44,6 +44,23 @@ export function isAttemptFailure(thrown: unknown): thrown is AttemptFailure {
   return thrown instanceof AttemptFailure;
 }
 
+/**
+ * The error for a client whose request had nowhere left to go. Marked, so that its own retries do not repeat what was
+ * just done for it; except where the last instance was merely busy: then it is asked to come back.
+ */
+export function exhausted({ error, status }: AttemptFailure): NexusError {
+  if (status === 429) return error;
+  const { code, message, param, detail, cause, source, retryAfterSeconds } = error;
+  return new NexusError(code, message, {
+    cause,
+    source,
+    exhausted: true,
+    ...(param === null ? {} : { param }),
+    ...(detail === undefined ? {} : { detail }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  });
+}
+
 /** The client left: no attempt failed, and no further one is wanted. */
 export function clientClosed(): NexusError {
   return new NexusError("client_closed", "The client closed the connection.");

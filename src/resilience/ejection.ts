@@ -39,6 +39,11 @@ export class Ejection {
     return this.#clock.monotonic() - state.since > this.#settings.maxMs ? undefined : state.reason;
   }
 
+  /** Whether a request is out that decides whether it may come back. */
+  get isOnTrial(): boolean {
+    return this.#state.kind === "on-trial";
+  }
+
   /** Call when a request is sent: after an ejection the first one is the trial, and the others wait for its end. */
   begin(): void {
     if (this.#state.kind === "out" && this.reason === undefined) {

@@ -1,20 +1,114 @@
 import type { Clock } from "../base/clock.ts";
+import { AdaptiveLimit } from "./adaptive-limit.ts";
+import type { AttemptFailure } from "./attempt-failure.ts";
 import { Ejection, type EjectionSettings } from "./ejection.ts";
+import { Penalty } from "./penalty.ts";
 
-/** What this process has seen of one instance: probes, requests under way, failures in a row. */
+/** A failure within this time made the instance look idle: it costs a penalty. */
+const fastFailureMs = 1_000;
+/** Slow start: what an instance that comes back begins with. It gets its first requests when others have several. */
+const comebackPenalty = 3;
+/** An instance that refuses without saying for how long. */
+const refusedMs = 1_000;
+/** A server that asks to be left alone for longer is tried again after this all the same. */
+const limitedMsMax = 60_000;
+
+/** What this process has seen of one instance: probes, requests under way, how the last ones went. */
 export class InstanceCondition {
   readonly ejection: Ejection;
-  /** Why probes say that it can take no requests; undefined when they say it can or have not said yet. */
-  unready: string | undefined;
   inFlight = 0;
+  /** Requests at once, as its metadata says; null is unknown. */
+  declaredLimit: number | null = null;
+  readonly #clock: Clock;
+  readonly #adaptiveLimit: AdaptiveLimit;
+  readonly #penalty: Penalty;
+  #unready: string | undefined;
+  #limitedUntil = 0;
 
   constructor(settings: EjectionSettings, clock: Clock) {
     this.ejection = new Ejection(settings, clock);
+    this.#clock = clock;
+    this.#adaptiveLimit = new AdaptiveLimit(clock);
+    this.#penalty = new Penalty(clock);
+  }
+
+  /** Why probes say that it can take no requests; undefined when they say it can or have not said yet. */
+  get unready(): string | undefined {
+    return this.#unready;
+  }
+
+  set unready(reason: string | undefined) {
+    if (this.#unready !== undefined && reason === undefined) this.#penalty.raiseTo(comebackPenalty);
+    this.#unready = reason;
   }
 
   get ejected(): string | undefined {
     return this.ejection.reason;
   }
+
+  /** Undefined, or why it is left alone for a while: it answered 429. */
+  get limited(): string | undefined {
+    const leftMs = this.#limitedUntil - this.#clock.monotonic();
+    return leftMs > 0 ? `asked to be left alone for another ${Math.ceil(leftMs / 1_000)} s` : undefined;
+  }
+
+  /** How much dearer a request there is held to be: 0 is nothing, 1 doubles its cost. */
+  get penalty(): number {
+    return this.#penalty.value;
+  }
+
+  /** Requests that may be under way there now: as declared, else as learned; none while it is left alone. */
+  get limit(): number {
+    if (this.#limitedUntil > this.#clock.monotonic()) return 0;
+    return this.declaredLimit ?? this.#adaptiveLimit.value;
+  }
+
+  get full(): boolean {
+    return this.inFlight >= this.limit;
+  }
+
+  /** Call when a request is sent. One of `succeed`, `fail`, `breakOff` and `withdraw` follows, once. */
+  begin(): void {
+    this.ejection.begin();
+    this.inFlight++;
+  }
+
+  /** The answer was good to its end. */
+  succeed(): void {
+    this.#adaptiveLimit.succeed(this.inFlight--);
+    if (this.ejection.isOnTrial) this.#penalty.raiseTo(comebackPenalty);
+    this.ejection.succeed();
+  }
+
+  /** The attempt failed before its answer began, after `elapsedMs`. */
+  fail(failure: AttemptFailure, elapsedMs: number): void {
+    if (failure.status === 429) {
+      this.#adaptiveLimit.refuse(this.inFlight);
+      const askedMs = (failure.error.retryAfterSeconds ?? refusedMs / 1_000) * 1_000;
+      this.#limitedUntil = this.#clock.monotonic() + Math.min(limitedMsMax, askedMs);
+    }
+    if (failure.status === 429 || (failure.countsAgainstInstance && elapsedMs < fastFailureMs)) this.#penalty.add(1);
+    if (failure.countsAgainstInstance) this.ejection.fail(failure.message);
+    else this.ejection.withdraw();
+    this.inFlight--;
+  }
+
+  /** The answer began and broke off or stalled. */
+  breakOff(reason: string): void {
+    this.ejection.fail(reason);
+    this.inFlight--;
+  }
+
+  /** It ended in a way that says nothing about the instance: the client left, say. */
+  withdraw(): void {
+    this.ejection.withdraw();
+    this.inFlight--;
+  }
+}
+
+/** The part of an instance's record that its condition depends on. */
+interface Described {
+  readonly metadata: { readonly capabilities: { readonly max_concurrency: number | null } };
 }
 
 /** Conditions by instance key, made when first asked for and forgotten with the instance. */
@@ -22,6 +116,7 @@ export class InstanceConditions {
   readonly #byKey = new Map<string, InstanceCondition>();
   readonly #settings: EjectionSettings;
   readonly #clock: Clock;
+  #instances: ReadonlyMap<string, Described> = new Map();
 
   constructor(settings: EjectionSettings, clock: Clock) {
     this.#settings = settings;
@@ -32,13 +127,25 @@ export class InstanceConditions {
     let condition = this.#byKey.get(key);
     if (condition === undefined) {
       condition = new InstanceCondition(this.#settings, this.#clock);
+      condition.declaredLimit = this.#limitOf(key);
       this.#byKey.set(key, condition);
     }
     return condition;
   }
 
-  /** Forgets what is not in the fleet any more. Requests under way keep the object they hold. */
-  retain(keys: ReadonlySet<string> | ReadonlyMap<string, unknown>): void {
-    for (const key of this.#byKey.keys()) if (!keys.has(key)) this.#byKey.delete(key);
+  /**
+   * Takes over what the fleet says of its instances, and forgets what is not in it any more. Requests under way keep
+   * the object they hold.
+   */
+  retain(instances: ReadonlyMap<string, Described>): void {
+    this.#instances = instances;
+    for (const [key, condition] of this.#byKey) {
+      if (instances.has(key)) condition.declaredLimit = this.#limitOf(key);
+      else this.#byKey.delete(key);
+    }
+  }
+
+  #limitOf(key: string): number | null {
+    return this.#instances.get(key)?.metadata.capabilities.max_concurrency ?? null;
   }
 }

@@ -6,6 +6,7 @@ import { NexusError } from "../base/errors.ts";
 import type { RegistrySnapshot } from "../registry/registry.ts";
 import { AttemptFailure, type AttemptFailureKind } from "./attempt-failure.ts";
 import { Ejection } from "./ejection.ts";
+import { inOrder } from "./in-order.ts";
 import { InstanceConditions } from "./instance-conditions.ts";
 import { type ProbeResult, ReadinessMonitor } from "./readiness-monitor.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -142,17 +143,18 @@ describe("tryCandidates", () => {
     const left = new Map(Object.entries(outcomes).map(([key, list]) => [key, [...list]]));
     const controller = new AbortController();
     const answer = tryCandidates(
-      Object.keys(outcomes),
       {
-        send: async (candidate) => {
-          sent.push(candidate);
-          const outcome = left.get(candidate)?.shift();
-          if (outcome === "ok") return candidate;
+        next: inOrder(Object.keys(outcomes).map((key) => ({ key }))),
+        send: async ({ slot }) => {
+          const { key } = slot.candidate;
+          sent.push(key);
+          const outcome = left.get(key)?.shift();
+          if (outcome === "ok") return key;
           throw outcome instanceof Error ? outcome : fail(outcome ?? "refused");
         },
         failed: () => {},
       },
-      { attemptsMax, budget: new RetryBudget({ ratio: 0, min }), signal: controller.signal },
+      { attemptsMax, budget: new RetryBudget({ ratio: 0, min }), signal: controller.signal, clock: new FakeClock() },
     );
     const result = await answer.catch((error: unknown) => (error as Error).message);
     return { sent, result };

@@ -1,70 +1,81 @@
-import { type AttemptFailure, clientClosed, isAttemptFailure } from "./attempt-failure.ts";
-import type { RetryBudget } from "./retry-budget.ts";
-
-/** What the loop does to the world. */
-export interface AttemptEffects<C, A> {
-  /**
-   * Sends the request to one candidate and answers once the first byte of a good answer is there.
-   * @throws AttemptFailure when another candidate may do better; anything else ends the loop.
-   */
-  send(candidate: C, attempt: number): Promise<A>;
-  /** Told of every attempt that failed, before the next one. */
-  failed(candidate: C, failure: AttemptFailure): void;
-}
-
-export interface TryLimits {
-  readonly attemptsMax: number;
-  readonly budget: RetryBudget;
-  /** The client's: once aborted nothing more is sent. */
-  readonly signal: AbortSignal;
-}
+import { NexusError } from "../base/errors.ts";
+import { type AttemptEffects, attempt, type Keyed, type Run, type TryLimits } from "./attempt.ts";
+import { type AttemptFailure, clientClosed, exhausted, isAttemptFailure } from "./attempt-failure.ts";
+import { raceHedge } from "./race-hedge.ts";
 
 /**
- * Tries candidates in order until one begins to answer. A request is sent again only before the first byte of an
- * answer, to another candidate; to the same one only when there is no other and its connection was reset, as happens
- * when a server closes an idle connection at the moment it is used.
- * @throws the `NexusError` of the last failure, or `client_closed`.
+ * Tries candidates until one begins to answer. A request is sent again only before the first byte of an answer, to
+ * another candidate; to the same one only when there is no other and its connection was reset, as happens when a
+ * server closes an idle connection at the moment it is used.
+ * @throws the `NexusError` of the last failure, `exhausted` when nothing was left to try; what `next` throws;
+ * `first_token_timeout` at the deadline; `client_closed`.
  */
-export async function tryCandidates<C, A>(
-  candidates: readonly C[],
-  effects: AttemptEffects<C, A>,
-  limits: TryLimits,
-): Promise<A> {
-  const waiting = [...candidates];
-  let candidate = waiting.shift();
-  let failure: AttemptFailure | undefined;
-  let giveBack: (() => void) | undefined;
-  let repeated = false;
-  for (let attempt = 1; candidate !== undefined && attempt <= limits.attemptsMax; attempt++) {
-    if (failure !== undefined) {
-      giveBack = await takeRetry(failure, limits);
-      if (giveBack === undefined) break;
-    }
+export async function tryCandidates<C extends Keyed, A>(effects: AttemptEffects<C, A>, limits: TryLimits): Promise<A> {
+  const deadline = openDeadline(limits);
+  try {
+    return await tryInTurn({ effects, limits, signal: deadline.signal, tried: new Set(), sent: 0 });
+  } catch (error) {
     if (limits.signal.aborted) throw clientClosed();
+    if (deadline.signal.aborted) throw deadlineError();
+    throw error;
+  } finally {
+    deadline.close();
+  }
+}
+
+async function tryInTurn<C extends Keyed, A>(run: Run<C, A>): Promise<A> {
+  const { effects, limits, tried } = run;
+  let failure: AttemptFailure | undefined;
+  let lastKey = "";
+  let isRepeated = false;
+  for (;;) {
+    if (run.signal.aborted) throw clientClosed();
+    if (failure !== undefined && run.sent >= limits.attemptsMax) throw exhausted(failure);
+    const giveBack = failure && (await takeRetry(failure, run));
+    if (failure !== undefined && giveBack === undefined) throw failure.error;
     try {
-      return await effects.send(candidate, attempt);
+      let slot = await effects.next(tried);
+      if (slot === undefined && failure?.kind === "reset" && !isRepeated) {
+        isRepeated = true;
+        tried.delete(lastKey);
+        slot = await effects.next(tried);
+      }
+      if (slot === undefined) throw failure === undefined ? noCandidate() : exhausted(failure);
+      lastKey = slot.candidate.key;
+      return await (limits.hedgeAfterMs === undefined ? attempt(slot, run) : raceHedge(slot, run));
     } catch (thrown) {
-      if (limits.signal.aborted) throw clientClosed();
       if (!isAttemptFailure(thrown)) throw thrown;
       failure = thrown;
-      effects.failed(candidate, failure);
     } finally {
       giveBack?.();
     }
-    const mayRepeat = failure.kind === "reset" && !repeated && waiting.length === 0;
-    if (mayRepeat) repeated = true;
-    else candidate = waiting.shift();
   }
-  if (limits.signal.aborted) throw clientClosed();
-  if (failure === undefined) throw new RangeError("tryCandidates needs at least one candidate and one attempt");
-  throw failure.error;
 }
 
 /**
  * A request whose connection failed was not served by anybody and waits for its turn. One that met an overloaded or
  * slow instance may add to the overload: it is sent again only if the budget has room at once.
  */
-async function takeRetry(failure: AttemptFailure, { budget, signal }: TryLimits): Promise<(() => void) | undefined> {
+async function takeRetry<C extends Keyed, A>(
+  failure: AttemptFailure,
+  { limits, signal }: Run<C, A>,
+): Promise<(() => void) | undefined> {
   const isLost = failure.kind === "refused" || failure.kind === "reset" || failure.kind === "connect_timeout";
-  return isLost ? await budget.waitForRetry(signal) : budget.tryRetry();
+  return isLost ? await limits.budget.waitForRetry(signal) : limits.budget.tryRetry();
+}
+
+/** The client's signal, aborted at the deadline too until `close` is called. */
+function openDeadline({ signal, clock, deadlineAt }: TryLimits): { signal: AbortSignal; close: () => void } {
+  if (deadlineAt === undefined || deadlineAt === Number.POSITIVE_INFINITY) return { signal, close: () => {} };
+  const controller = new AbortController();
+  const cancel = clock.after(deadlineAt - clock.monotonic(), () => controller.abort());
+  return { signal: AbortSignal.any([signal, controller.signal]), close: cancel };
+}
+
+function deadlineError(): NexusError {
+  return new NexusError("first_token_timeout", "No instance began to answer by the request's deadline.");
+}
+
+function noCandidate(): RangeError {
+  return new RangeError("tryCandidates needs at least one candidate");
 }
