@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { type Dispatcher, errors } from "undici";
+import { errors } from "undici";
 import { describeError, NexusError } from "../base/errors.ts";
 import { AttemptFailure, clientClosed } from "../resilience/attempt-failure.ts";
+import type { AnswerControl, AnswerHandler } from "./http/answer-reader.ts";
 
 export interface UpstreamTimeouts {
   readonly firstTokenMs: number;
@@ -36,11 +37,11 @@ const discardBytesMax = 64 * 1024;
 const discardMs = 1_000;
 
 /**
- * One request on its way, as undici sees it. From sending to the first byte it runs against `firstTokenMs`, then each
+ * One request on its way, as the pool that carries it sees it. From sending to the first byte it runs against `firstTokenMs`, then each
  * gap against `stallMs`; time that the client takes to read does not count. Client gone: the request is aborted, which
  * closes the connection, which is how servers learn to stop generating.
  */
-export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer {
+export class UpstreamCall implements AnswerHandler, UpstreamAnswer {
   readonly answer: Promise<UpstreamAnswer>;
   status = 0;
   headers: IncomingHttpHeaders = {};
@@ -50,13 +51,16 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
   readonly #resolvers = Promise.withResolvers<UpstreamAnswer>();
   readonly #onAbort = () => this.#fail(clientClosed());
   #phase: Phase = "waiting";
-  #controller: Dispatcher.DispatchController | undefined;
+  #controller: AnswerControl | undefined;
   #sink: AnswerSink | undefined;
   /** What came before the sink was there. */
   #held: Buffer[] = [];
   #ended = false;
   #brokenBy: NexusError | undefined;
   #timer: NodeJS.Timeout;
+  /** Whether `#timer` runs against `stallMs`, so that the next piece only has to set it back. */
+  #expectsNext = false;
+  #isPaused = false;
   #discardable = 0;
 
   constructor(signal: AbortSignal, timeouts: UpstreamTimeouts) {
@@ -68,19 +72,19 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
     else signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: AnswerControl): void {
     this.#controller = controller;
     if (this.#phase === "over") controller.abort(clientClosed());
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_controller: AnswerControl, status: number, headers: IncomingHttpHeaders): void {
     // 1xx answers announce the real one.
     if (status < 200) return;
     this.status = status;
     this.headers = headers;
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: AnswerControl, chunk: Buffer): void {
     if (this.#phase === "over") {
       this.#discardable -= chunk.length;
       if (this.#discardable < 0) controller.abort(clientClosed());
@@ -111,7 +115,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
     }
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_controller: AnswerControl, error: Error): void {
     if (this.#phase === "over") {
       clearTimeout(this.#timer);
       return;
@@ -140,6 +144,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
 
   resume(): void {
     if (this.#phase === "over" || this.#ended) return;
+    this.#isPaused = false;
     this.#expectNext();
     this.#controller?.resume();
   }
@@ -150,6 +155,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
     this.#finish();
     this.#held = [];
     if (complete) return;
+    this.#isPaused = false;
     this.#discardable = discardBytesMax;
     this.#timer = setTimeout(() => this.#controller?.abort(clientClosed()), discardMs);
     this.#timer.unref();
@@ -162,17 +168,24 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, UpstreamAnswer 
     this.#resolvers.resolve(this);
   }
 
-  #pause(controller: Dispatcher.DispatchController): void {
-    clearTimeout(this.#timer);
+  #pause(controller: AnswerControl): void {
+    this.#isPaused = true;
     controller.pause();
   }
 
   #expectNext(): void {
+    if (this.#expectsNext) {
+      this.#timer.refresh();
+      return;
+    }
+    this.#expectsNext = true;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#onSilence(), this.#stallMs);
   }
 
   #onSilence(): void {
+    // The silence is ours: `resume` sets the time back.
+    if (this.#isPaused) return;
     if (this.#phase === "waiting") {
       const error = new NexusError("first_token_timeout", "The instance sent nothing in time.", { source: "service" });
       this.#finish();
@@ -225,6 +238,10 @@ function toAttemptFailure(error: unknown): AttemptFailure {
   const refusals = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"];
   // Node tries several addresses of a name and wraps what each of them said.
   const codes = error instanceof AggregateError ? error.errors.map((one) => (one as { code?: unknown }).code) : [code];
+  if (error instanceof TypeError) {
+    const message = "The platform cannot send this request to the instance.";
+    return new AttemptFailure("unsendable", new NexusError("backend_unreachable", message, { detail, cause: error }));
+  }
   if (codes.some((one) => refusals.includes(String(one)))) return make("refused", "The instance takes no connections.");
   return make("reset", "The instance broke the connection before it answered.");
 }

@@ -3,6 +3,7 @@ import { describeError, NexusError } from "../base/errors.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
 import type { ProbeResult } from "../resilience/readiness-monitor.ts";
+import { UpstreamPool } from "./http/upstream-pool.ts";
 import { type UpstreamAnswer, UpstreamCall, type UpstreamTimeouts } from "./upstream-call.ts";
 
 export interface UpstreamRequest {
@@ -33,7 +34,7 @@ const idleMs = 3_000;
 /** Sends requests to instances over pooled connections, one pool per origin. */
 export class Upstreams {
   readonly #options: UpstreamsOptions;
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new Map<string, Pool | UpstreamPool>();
 
   constructor(options: UpstreamsOptions) {
     this.#options = options;
@@ -47,7 +48,7 @@ export class Upstreams {
     const base = baseOf(record);
     const headers = await this.#headersFor(record, request.headers);
     const call = new UpstreamCall(request.signal, this.#options.timeouts);
-    this.#pool(base.origin).dispatch(
+    this.#pool(base).dispatch(
       {
         method: request.method,
         path: base.pathname === "/" ? request.path : base.pathname + request.path,
@@ -97,19 +98,26 @@ export class Upstreams {
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
-  #pool(origin: string): Pool {
-    let pool = this.#pools.get(origin);
+  #pool(base: URL): Pool | UpstreamPool {
+    let pool = this.#pools.get(base.origin);
     if (pool === undefined) {
-      pool = new Pool(origin, {
-        connections: connectionsMax,
-        pipelining: 1,
-        connect: { timeout: this.#options.timeouts.connectMs },
-        keepAliveTimeout: idleMs,
-        keepAliveMaxTimeout: idleMs,
-      });
-      this.#pools.set(origin, pool);
+      pool = this.#openPool(base);
+      this.#pools.set(base.origin, pool);
     }
     return pool;
+  }
+
+  /** Plain HTTP, which is nearly everything, has a pool of its own that costs a third of undici's. */
+  #openPool(base: URL): Pool | UpstreamPool {
+    const { connectMs } = this.#options.timeouts;
+    if (base.protocol === "http:") return new UpstreamPool(base, { connectMs, connectionsMax, idleMs });
+    return new Pool(base.origin, {
+      connections: connectionsMax,
+      pipelining: 1,
+      connect: { timeout: connectMs },
+      keepAliveTimeout: idleMs,
+      keepAliveMaxTimeout: idleMs,
+    });
   }
 
   async #headersFor(
