@@ -1,47 +1,37 @@
-import { closeNames } from "../base/close-names.ts";
-import type { Evidence, Policy } from "../contract/instance-record.ts";
-import type { Endpoint } from "../contract/metadata.ts";
-import type { ModelIndex, Offer } from "./model-index.ts";
-import type {
-  CandidateScore,
-  Rejection,
-  RejectionReason,
-  RoutePlan,
-  RouteRequest,
-  RoutingContext,
-} from "./route-plan.ts";
+import { choose, type Group } from "./choose.ts";
+import { anyInstance, type CompiledRoute } from "./compile-routes.ts";
+import { explainFailure } from "./explain-failure.ts";
+import { LiveFilter, type Standing } from "./live-filter.ts";
+import { memoryOf } from "./route-memory.ts";
+import type { Candidate, Rejection, RoutePlan, RouteRequest, RoutingContext } from "./route-plan.ts";
+import type { Question, Refusal } from "./static-filter.ts";
 
-export type * from "./route-plan.ts";
+/** How many instances are compared, and how many candidates and rejections a plan lists. */
+const listedMax = 64;
 
 /**
  * Chooses instances for a request. Pure: the same arguments give the same plan.
- * Filter: operation, features, drain, state, readiness, ejection. Order: a feature that is known before one that is
- * not, loaded before loadable, then load, then turn by turn.
+ *
+ * Filter: operation, model, features (proven before declared, never refuted), the route's candidates, `where`, residency,
+ * money; then the key, context length, drain, readiness, state, ejection. Order: tier; a feature that is known before one
+ * that is not; loaded before loadable, unless loading is quicker than the queue of the loaded ones; prefix affinity with
+ * bounded load; (in flight + 1) / limit x (1 + penalty) / weight; turn by turn.
+ *
+ * What records say is worked out when they change. The work of a request does not grow with the fleet, as long as one in
+ * some ten instances can take it.
  */
 export function planRoute(request: RouteRequest, context: RoutingContext): RoutePlan {
-  const model = resolveAlias(request.model, context.aliases);
-  const offers = context.index.offers.get(model) ?? [];
-  const usable: Offer[] = [];
-  const ejected: Offer[] = [];
-  const rejected: Rejection[] = [];
-  for (const offer of offers) {
-    const rejection = reject(offer, request, context);
-    if (rejection === undefined) usable.push(offer);
-    else {
-      rejected.push(rejection);
-      if (rejection.reason === "ejected") ejected.push(offer);
-    }
-  }
-  // What passive signals say never takes out the last instance: it is tried rather than refused.
-  const chosen = usable.length > 0 ? usable : ejected;
-  const candidates = orderOffers(chosen, request, context).flatMap((offer) => {
-    const endpoint = endpointFor(offer, request);
-    if (endpoint === undefined) return [];
-    const why = scoreOf(offer, request, context);
-    return { ...offer, operationId: endpoint.operation_id, endpoint, lastResort: chosen === ejected, why };
-  });
-  const failure = candidates.length > 0 ? undefined : explainFailure(model, request, rejected, context);
-  return { model, route: undefined, candidates, rejected, omitted: 0, failure };
+  return planWithin(request, context, listedMax);
+}
+
+/** The plan for a request with everything that `planRoute` leaves out where there are very many instances. */
+export function explainPlan(request: RouteRequest, context: RoutingContext): RoutePlan {
+  const plan = planRoute(request, context);
+  if (plan.omitted === 0) return plan;
+  const all = planWithin(request, context, Number.POSITIVE_INFINITY);
+  const first = new Set(plan.candidates.map(({ key, model }) => `${key} ${model.id}`));
+  const rest = all.candidates.filter(({ key, model }) => !first.has(`${key} ${model.id}`));
+  return { ...all, candidates: [...plan.candidates, ...rest] };
 }
 
 /** The model that a client means. An alias of the operator's goes before a model of the same name. */
@@ -49,139 +39,113 @@ export function resolveAlias(name: string, aliases: Readonly<Record<string, stri
   return Object.hasOwn(aliases, name) ? (aliases[name] ?? name) : name;
 }
 
-/** Instances with unknown limits are compared as if this many requests filled them. */
-const assumedConcurrency = 8;
-
-function orderOffers(offers: readonly Offer[], request: RouteRequest, context: RoutingContext): readonly Offer[] {
-  if (offers.length < 2) return offers;
-  const ranked = offers.map((offer, place) => {
-    const limit = offer.record.metadata.capabilities.max_concurrency ?? assumedConcurrency;
-    return {
-      offer,
-      unknownFeatures: Object.keys(request.needs).filter((need) => request.needs[need] && !isKnown(offer, need)).length,
-      cold: offer.model.state === "loaded" ? 0 : 1,
-      load: context.conditionOf(offer.key).inFlight / limit,
-      turn: (place + request.turn) % offers.length,
-    };
+function planWithin(request: RouteRequest, context: RoutingContext, max: number): RoutePlan {
+  const model = resolveAlias(request.model, context.aliases);
+  const memory = memoryOf(context);
+  const route = memory.routeFor(request.model, model);
+  const question = toQuestion(request, context, { model, route });
+  const preparation = memory.preparations.get(keyOf(question), question);
+  const filter = new LiveFilter(request, context, model);
+  const choice = choose(preparation, filter, {
+    conditionOf: context.conditionOf,
+    turn: request.turn,
+    prefixHash: route?.prefixAffinity === false ? undefined : request.prefixHash,
+    overflowAfterMs: route?.overflowAfterMs,
+    windowMax: max,
   });
-  ranked.sort((a, b) => a.unknownFeatures - b.unknownFeatures || a.cold - b.cold || a.load - b.load || a.turn - b.turn);
-  return ranked.map(({ offer }) => offer);
-}
-
-/** The first of the request's ways that the instance offers. */
-function endpointFor({ record }: Offer, { operation, ways = [operation.id] }: RouteRequest): Endpoint | undefined {
-  for (const way of ways) {
-    const endpoint = record.metadata.endpoints.find(({ operation_id }) => operation_id === way);
-    if (endpoint !== undefined) return endpoint;
-  }
-  return undefined;
-}
-
-function scoreOf(offer: Offer, request: RouteRequest, context: RoutingContext): CandidateScore {
-  const { inFlight, penalty = 0, full = false } = context.conditionOf(offer.key);
-  const limit = offer.record.metadata.capabilities.max_concurrency ?? assumedConcurrency;
+  const candidates = toCandidates(choice.groups, { max, lastResort: choice.isLastResort });
+  const { refused } = preparation;
+  const rejectedCount = Math.min(max, refused.length + choice.rejected.length);
+  const { candidateModels } = question;
+  const failed = { request, context, model, route, candidateModels, rejected: concat(refused, choice.rejected) };
+  let rejected: readonly Rejection[] | undefined;
   return {
-    tier: 0,
-    weight: 1,
-    unknownFeatures: Object.keys(request.needs).filter((need) => request.needs[need] && !isKnown(offer, need)).length,
-    state: offer.model.state,
-    coldStartMs: context.coldStartMsOf?.(offer.model.id, offer.record.host),
-    waitMs: context.waitMsOf?.(offer.key) ?? 0,
-    inFlight,
-    limit,
-    penalty,
-    full,
-    load: ((inFlight + 1) / limit) * (1 + penalty),
-    affinity: false,
+    model,
+    route,
+    candidates,
+    get rejected() {
+      rejected ??= listRejected(choice.rejected, refused, max);
+      return rejected;
+    },
+    omitted: Math.max(0, preparation.size - candidates.length - rejectedCount),
+    failure: candidates.length > 0 ? undefined : explainFailure(failed),
   };
 }
 
-function evidenceFor(offer: Offer, feature: string): Evidence | undefined {
-  return offer.record.evidence[offer.model.id]?.[feature];
+function toQuestion(
+  { operation, ways = [operation.id], needs }: RouteRequest,
+  { aliases, hosts }: RoutingContext,
+  { model, route }: { readonly model: string; readonly route: CompiledRoute | undefined },
+): Question {
+  const candidates = route?.candidates ?? anyInstance;
+  return {
+    route,
+    candidateModels: candidates.map((candidate) =>
+      candidate.model === undefined ? model : resolveAlias(candidate.model, aliases),
+    ),
+    operation,
+    ways,
+    needs: Object.keys(needs).filter((need) => needs[need] === true),
+    hosts,
+  };
 }
 
-function isKnown(offer: Offer, feature: string): boolean {
-  return offer.model.features[feature] === true || evidenceFor(offer, feature)?.grade === "proven";
+/** All that differs between two questions about one index with the same routes and hosts. */
+function keyOf({ route, candidateModels, operation, ways, needs }: Question): string {
+  return JSON.stringify([route?.name, candidateModels, operation.id, ways, needs]);
 }
 
-function reject(offer: Offer, request: RouteRequest, context: RoutingContext): Rejection | undefined {
-  const no = (reason: RejectionReason, text: string): Rejection => ({ key: offer.key, reason, text });
-  const { record, model } = offer;
-  const { operation } = request;
-  if (
-    !operation.domains.some((domain) => model.domains.includes(domain)) ||
-    endpointFor(offer, request) === undefined
-  ) {
-    return no("operation", `does not offer ${operation.id} for this model`);
-  }
-  for (const need of Object.keys(request.needs)) {
-    if (request.needs[need] !== true) continue;
-    const evidence = evidenceFor(offer, need);
-    if (evidence?.grade === "refuted") return no("feature", `${need}: ${evidence.reason}`);
-    if (model.features[need] === false && evidence?.grade !== "proven") {
-      return no("feature", `says that it has no ${need}`);
+function* concat<L, R>(left: Iterable<L>, right: Iterable<R>): Generator<L | R> {
+  yield* left;
+  yield* right;
+}
+
+/** What the moment left out before what records did: that is what one looks for. By instance, as people read it. */
+function listRejected(live: readonly Rejection[], refused: readonly Refusal[], max: number): readonly Rejection[] {
+  const rest = refused.slice(0, Math.max(0, max - live.length));
+  const listed = [...live.slice(0, max), ...rest.map(({ offer, reason, text }) => ({ key: offer.key, reason, text }))];
+  return listed.sort((left, right) => (left.key === right.key ? 0 : left.key < right.key ? -1 : 1));
+}
+
+function toCandidates(groups: readonly Group[], limits: { max: number; lastResort: boolean }): readonly Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const [group, { standings, affine }] of groups.entries()) {
+    for (const standing of standings) {
+      if (candidates.length >= limits.max) return candidates;
+      candidates.push(toCandidate(standing, { group, lastResort: limits.lastResort, affinity: standing === affine }));
     }
   }
-  const drain = drainOf(offer, context.index.snapshot.policy);
-  if (drain !== undefined) return no("drained", `the ${drain.kind} is drained${drain.reason && `: ${drain.reason}`}`);
-  const condition = context.conditionOf(offer.key);
-  if (condition.unready !== undefined) return no("unready", condition.unready);
-  // While the registry is away, what the gateway sees for itself is newer than what the record says.
-  if (record.state !== "ready" && !(context.index.snapshot.stale && record.state !== "draining")) {
-    return no(record.state, record.state_reason || record.state);
-  }
-  if (condition.ejected !== undefined) return no("ejected", condition.ejected);
-  return undefined;
+  return candidates;
 }
 
-function drainOf(offer: Offer, policy: Policy): Policy["drained"][number] | undefined {
-  const { record, key } = offer;
-  return policy.drained.find(
-    ({ kind, name }) => name === { host: record.host, service: record.service, instance: key }[kind],
-  );
-}
-
-function explainFailure(
-  model: string,
-  request: RouteRequest,
-  rejected: readonly Rejection[],
-  context: RoutingContext,
-): RoutePlan["failure"] {
-  if (rejected.length === 0 && context.wasOffered(model)) {
-    const message = `The service of '${request.model}' is away: it may be restarting. Try again soon.`;
-    return { code: "no_instance_available", message };
-  }
-  if (rejected.length === 0)
-    return { code: "model_not_found", message: unknownModel(model, request.model, context.index) };
-  if (rejected.every(({ reason }) => reason === "operation")) {
-    return {
-      code: "unsupported_feature",
-      message: `The model '${request.model}' does not offer ${request.operation.id}. GET /v1/models shows what each model is for.`,
-    };
-  }
-  if (rejected.every(({ reason }) => reason === "operation" || reason === "feature")) {
-    const missing = rejected.find(({ reason }) => reason === "feature")?.text ?? "";
-    return {
-      code: "unsupported_feature",
-      message: `No instance of '${request.model}' can do what the request needs (${missing}). GET /v1/models shows each model's features.`,
-    };
-  }
-  const reasons = new Set(rejected.filter(({ reason }) => reason !== "operation").map(({ text }) => text));
+function toCandidate(
+  { prospect, inFlight, limit, penalty, full, waitMs, coldStartMs, load }: Standing,
+  { group, lastResort, affinity }: { readonly group: number; readonly lastResort: boolean; readonly affinity: boolean },
+): Candidate {
+  const { offer, endpoint, tier, weight, unknownFeatures } = prospect;
+  const { key, hash, record, model } = offer;
   return {
-    code: "no_instance_available",
-    message: `No instance of '${request.model}' works right now (${[...reasons].slice(0, 3).join("; ")}). Try again soon.`,
+    key,
+    hash,
+    record,
+    model,
+    operationId: endpoint.operation_id,
+    endpoint,
+    group,
+    lastResort,
+    why: {
+      tier,
+      weight,
+      unknownFeatures,
+      state: model.state,
+      coldStartMs,
+      waitMs,
+      inFlight,
+      limit,
+      penalty,
+      full,
+      load,
+      affinity,
+    },
   };
-}
-
-function unknownModel(model: string, asked: string, index: ModelIndex): string {
-  const via = model === asked ? "" : ` (an alias for '${model}')`;
-  if (index.offers.size === 0) {
-    return `There is no model '${asked}'${via}: no service has registered one yet. Start a service or run \`nexus attach URL\`.`;
-  }
-  const close = closeNames(model, [...index.offers.keys()], 3);
-  const hint =
-    close.length === 0
-      ? "GET /v1/models lists what there is."
-      : `Close: ${close.map((name) => `'${name}'`).join(", ")}.`;
-  return `There is no model '${asked}'${via}. ${hint}`;
 }

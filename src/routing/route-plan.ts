@@ -44,6 +44,8 @@ export interface InstanceCondition {
   readonly limited?: string | undefined;
   /** Requests that this gateway has under way there. */
   readonly inFlight: number;
+  /** Requests that may be under way there at once, as learned. Default: as its metadata says. */
+  readonly limit?: number | undefined;
   /** Recent fast failures and refusals: 0 is none, 1 doubles what a request there is held to cost. Default 0. */
   readonly penalty?: number | undefined;
   /** True when all its slots are taken: a request for it would wait. Default false. */
@@ -77,6 +79,11 @@ export interface Candidate extends Offer {
   readonly operationId: string;
   /** How the instance describes that operation: its path may be another than the contract's. */
   readonly endpoint: Endpoint;
+  /**
+   * Candidates of one group differ by their load alone. A later group is for when those before it have failed: a request
+   * waits for a slot of the first one rather than take a slot of another.
+   */
+  readonly group: number;
   /** True when it is in the plan only because every other instance is left out for a while too. */
   readonly lastResort: boolean;
   readonly why: CandidateScore;

@@ -1,0 +1,113 @@
+import type { InstanceRecord, Policy } from "../contract/instance-record.ts";
+import type { InstanceCondition, Rejection, RejectionReason, RouteRequest, RoutingContext } from "./route-plan.ts";
+import type { Prospect } from "./static-filter.ts";
+
+/** A prospect at this moment, with all that its place in the order depends on. */
+export interface Standing {
+  readonly prospect: Prospect;
+  readonly inFlight: number;
+  /** Requests at once. */
+  readonly limit: number;
+  readonly penalty: number;
+  readonly full: boolean;
+  readonly waitMs: number;
+  /** Undefined when the model is loaded, or nobody knows. */
+  readonly coldStartMs: number | undefined;
+  readonly load: number;
+}
+
+/** What the moment says about prospects: keys, context, drains, probes, passive signals. Made once a request. */
+export class LiveFilter {
+  readonly #request: RouteRequest;
+  readonly #context: RoutingContext;
+  readonly #allows: (model: string) => boolean;
+  readonly #drains: Drains | undefined;
+
+  constructor(request: RouteRequest, context: RoutingContext, model: string) {
+    const { isAllowed } = request;
+    this.#request = request;
+    this.#context = context;
+    this.#drains = drainsOf(context.index.snapshot.policy);
+    // Who may use a name may use what the operator lets it mean.
+    const allowsAll = isAllowed === undefined || isAllowed(request.model) || isAllowed(model);
+    this.#allows = allowsAll ? () => true : isAllowed;
+  }
+
+  /** Undefined when the instance can take the request. */
+  reject({ offer }: Prospect, condition: InstanceCondition): Rejection | undefined {
+    const { key, record, model } = offer;
+    const no = (reason: RejectionReason, text: string): Rejection => ({ key, reason, text });
+    if (!this.#allows(model.id)) return no("key", "the key may not use this model");
+    const { contextTokens } = this.#request;
+    if (contextTokens !== undefined && model.context_window !== null && contextTokens.atLeast > model.context_window) {
+      const { atLeast, source } = contextTokens;
+      return no(
+        "context",
+        `the prompt has at least ${atLeast} tokens (${source}), and the model takes ${model.context_window}`,
+      );
+    }
+    const drain = this.#drains?.find(record, key);
+    if (drain !== undefined) return no("drained", `the ${drain.kind} is drained${drain.reason && `: ${drain.reason}`}`);
+    if (condition.unready !== undefined) return no("unready", condition.unready);
+    // While the registry is away, what the gateway sees for itself is newer than what the record says.
+    if (record.state !== "ready" && !(this.#context.index.snapshot.stale && record.state !== "draining")) {
+      return no(record.state, record.state_reason || record.state);
+    }
+    if (condition.ejected !== undefined) return no("ejected", condition.ejected);
+    if (condition.limited !== undefined) return no("limited", condition.limited);
+    return undefined;
+  }
+
+  stand(prospect: Prospect, condition: InstanceCondition): Standing {
+    const { offer, weight } = prospect;
+    const { inFlight, penalty = 0, full = false } = condition;
+    // One that lets nobody in for a moment still has a place in the order.
+    const limit = Math.max(1, condition.limit ?? prospect.limit);
+    return {
+      prospect,
+      inFlight,
+      limit,
+      penalty,
+      full,
+      waitMs: this.#context.waitMsOf?.(offer.key) ?? 0,
+      coldStartMs: offer.model.state === "loaded" ? undefined : this.#coldStartMs(prospect),
+      load: (((inFlight + 1) / limit) * (1 + penalty)) / weight,
+    };
+  }
+
+  #coldStartMs({ offer: { model, record } }: Prospect): number | undefined {
+    const declared = record.metadata.requires.warmup_seconds;
+    const learned = this.#context.coldStartMsOf?.(model.id, record.host);
+    return learned ?? (declared === undefined ? undefined : declared * 1000);
+  }
+}
+
+type Drain = Policy["drained"][number];
+
+/** Drains by what they are of. A look-up costs the same however many there are. */
+class Drains {
+  readonly #byKind: Readonly<Record<Drain["kind"], ReadonlyMap<string, Drain>>>;
+
+  constructor(drained: readonly Drain[]) {
+    const of = (kind: Drain["kind"]) =>
+      new Map(drained.filter((drain) => drain.kind === kind).map((drain) => [drain.name, drain]));
+    this.#byKind = { host: of("host"), service: of("service"), instance: of("instance") };
+  }
+
+  find(record: InstanceRecord, key: string): Drain | undefined {
+    const { host, service, instance } = this.#byKind;
+    return host.get(record.host) ?? service.get(record.service) ?? instance.get(key);
+  }
+}
+
+const drainsOfPolicy = new WeakMap<Policy, Drains>();
+
+function drainsOf(policy: Policy): Drains | undefined {
+  if (policy.drained.length === 0) return undefined;
+  let drains = drainsOfPolicy.get(policy);
+  if (drains === undefined) {
+    drains = new Drains(policy.drained);
+    drainsOfPolicy.set(policy, drains);
+  }
+  return drains;
+}
