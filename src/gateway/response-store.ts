@@ -26,8 +26,8 @@ interface Entry {
 /** What one tenant has, the oldest first. */
 interface Shelf {
   readonly entries: Map<string, Entry>;
-  /** The answer that each item belongs to. */
-  readonly holders: Map<string, string>;
+  /** The answers that each item belongs to: what was said is said again by reference. */
+  readonly holders: Map<string, Set<string>>;
   bytes: number;
 }
 
@@ -60,7 +60,11 @@ class MemoryResponseStore implements ResponseStore {
     this.#shelves.set(tenant, shelf);
     const itemIds = itemsOf(stored).map(({ id }) => id);
     shelf.entries.set(stored.id, { text, bytes, itemIds, expiresAt: this.#clock.monotonic() + this.#limits.keepMs });
-    for (const id of itemIds) shelf.holders.set(id, stored.id);
+    for (const itemId of itemIds) {
+      const holders = shelf.holders.get(itemId);
+      if (holders === undefined) shelf.holders.set(itemId, new Set([stored.id]));
+      else holders.add(stored.id);
+    }
     shelf.bytes += bytes;
     this.#bytes += bytes;
     this.#count++;
@@ -83,9 +87,11 @@ class MemoryResponseStore implements ResponseStore {
   }
 
   async item(tenant: string, itemId: string): Promise<ResponseItem | undefined> {
-    const holder = this.#shelves.get(tenant)?.holders.get(itemId);
-    const stored = holder === undefined ? undefined : await this.get(tenant, holder);
-    return stored === undefined ? undefined : itemsOf(stored).find(({ id }) => id === itemId);
+    for (const holder of this.#shelves.get(tenant)?.holders.get(itemId) ?? []) {
+      const stored = await this.get(tenant, holder);
+      if (stored !== undefined) return itemsOf(stored).find(({ id }) => id === itemId);
+    }
+    return undefined;
   }
 
   #remove(tenant: string, id: string): void {
@@ -93,7 +99,11 @@ class MemoryResponseStore implements ResponseStore {
     const entry = shelf?.entries.get(id);
     if (shelf === undefined || entry === undefined) return;
     shelf.entries.delete(id);
-    for (const itemId of entry.itemIds) if (shelf.holders.get(itemId) === id) shelf.holders.delete(itemId);
+    for (const itemId of entry.itemIds) {
+      const holders = shelf.holders.get(itemId);
+      holders?.delete(id);
+      if (holders?.size === 0) shelf.holders.delete(itemId);
+    }
     shelf.bytes -= entry.bytes;
     this.#bytes -= entry.bytes;
     this.#count--;

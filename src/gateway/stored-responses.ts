@@ -28,7 +28,7 @@ export interface OpenedRequest {
   readonly request: JsonObject;
   /** What the client sent now; undefined when nothing is to be stored. */
   readonly input: readonly ResponseItem[] | undefined;
-  readonly previousId: string | undefined;
+  readonly previousId: string | null;
 }
 
 /** OpenAI's stored responses over any store. Every method looks at the answers of one tenant only. */
@@ -46,8 +46,8 @@ export class StoredResponses {
    * @throws NexusError `not_found` when an answer of the conversation, or an item, is not stored (any more).
    */
   async open(tenant: string, request: JsonObject, newId: (prefix: string) => string): Promise<OpenedRequest> {
-    const previousId = optionalText(request.previous_response_id, "previous_response_id");
-    const history = previousId === undefined ? [] : await this.#historyBefore(tenant, previousId);
+    const previousId = optionalText(request.previous_response_id, "previous_response_id") ?? null;
+    const history = previousId === null ? [] : await this.#historyBefore(tenant, previousId);
     const referenced = new Map<string, ResponseItem>();
     for (const id of new Set(itemReferences(request))) {
       const item = await this.#store.item(tenant, id);
@@ -68,7 +68,7 @@ export class StoredResponses {
       id,
       previousId,
       // A backend that speaks Responses itself knows nothing of what is stored here.
-      response: { ...response, previous_response_id: previousId ?? null, store: true },
+      response: { ...response, previous_response_id: previousId, store: true },
       input,
     });
   }
@@ -129,9 +129,9 @@ export class StoredResponses {
   }
 
   /** Answers from an id back to the first of its conversation; ends with undefined where one is missing. */
-  async *#chain(tenant: string, from: string | undefined): AsyncGenerator<StoredResponse | undefined> {
+  async *#chain(tenant: string, from: string | null): AsyncGenerator<StoredResponse | undefined> {
     let bytes = 0;
-    for (let id = from, depth = 1; id !== undefined; depth++) {
+    for (let id = from, depth = 1; id !== null; depth++) {
       const stored: StoredResponse | undefined = await this.#store.get(tenant, id);
       bytes += stored === undefined ? 0 : Buffer.byteLength(JSON.stringify(itemsOf(stored)));
       if (depth > this.#limits.depthMax || bytes > this.#limits.bytesMax) {
@@ -140,7 +140,7 @@ export class StoredResponses {
         });
       }
       yield stored;
-      id = stored?.previousId;
+      id = stored?.previousId ?? null;
     }
   }
 }

@@ -5,7 +5,7 @@ import type { ResponseItem } from "./responses-object.ts";
 export interface StoredResponse {
   readonly id: string;
   /** The answer that this one builds on. */
-  readonly previousId: string | undefined;
+  readonly previousId: string | null;
   /** The final Response object, as the client got it. */
   readonly response: JsonObject;
   /** What it was an answer to, without the history before it. */
