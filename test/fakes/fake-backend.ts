@@ -1,17 +1,24 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { type FakeClient, type FakeFaults, type FakePieces, pauseUnlessGone, writeFaulty } from "./fake-faults.ts";
-import { defaultWords, generate, isGenerationPath } from "./fake-generation.ts";
+import type { Duplex } from "node:stream";
+import { type FakeClient, type FakeFaults, pauseUnlessGone, writeFaulty } from "./fake-faults.ts";
+import { defaultWords } from "./fake-generation.ts";
+import { generatedPath, png } from "./fake-images.ts";
 import { fakeLlamaCpp } from "./fake-llama-cpp.ts";
 import { fakeLmStudio } from "./fake-lm-studio.ts";
 import { fakeLocalai } from "./fake-localai.ts";
+import { anthropicError } from "./fake-messages.ts";
 import { type FakeModel, makeFakeModel } from "./fake-model.ts";
 import { fakeNexus } from "./fake-nexus.ts";
 import { fakeOllama } from "./fake-ollama.ts";
 import { fakeOpenaiCompatible } from "./fake-openai-compatible.ts";
+import { FakeOperations } from "./fake-operations.ts";
+import { openRealtime } from "./fake-realtime.ts";
+import { type FakeReply, isPieces } from "./fake-reply.ts";
 import type { FakeAnswer, FakeRequest, FakeState, FakeSurface } from "./fake-surface.ts";
 import { fakeVllm } from "./fake-vllm.ts";
+import { fieldsOf, readRequest } from "./read-request.ts";
 
 /** What each kind answers, without a server around it. */
 export const fakeSurfaces = {
@@ -57,6 +64,8 @@ export interface FakeBackend {
   readonly port: number;
   /** In the order of their arrival. */
   readonly requests: readonly FakeRequest[];
+  /** What came in over WebSockets, in the order of its arrival. */
+  readonly messages: readonly Readonly<Record<string, unknown>>[];
   /** Generations asked for so far, those that failed included. */
   readonly generations: number;
   /** Models that were loaded because somebody asked for them. */
@@ -88,6 +97,7 @@ export async function startFakeBackend(kind: FakeKind, options: FakeBackendOptio
 
 class RunningFake implements FakeBackend {
   readonly requests: FakeRequest[] = [];
+  readonly messages: Readonly<Record<string, unknown>>[] = [];
   generations = 0;
   loads = 0;
   inFlight = 0;
@@ -95,6 +105,7 @@ class RunningFake implements FakeBackend {
   aborted = 0;
   port = 0;
   readonly #surface: FakeSurface;
+  readonly #operations = new FakeOperations();
   #options: FakeBackendOptions;
   #models: FakeModel[];
   #faultsLeft: number;
@@ -118,6 +129,7 @@ class RunningFake implements FakeBackend {
     // Longer than any test: an idle connection that closes by itself would look like a fault.
     this.#server.keepAliveTimeout = 60_000;
     this.#server.on("connection", (socket) => this.#watch(socket));
+    this.#server.on("upgrade", (message, socket, head) => void this.#upgrade(message, socket, head));
   }
 
   get url(): string {
@@ -206,17 +218,64 @@ class RunningFake implements FakeBackend {
     if (this.#options.frozen === true) return;
     const answer = this.#answer(request);
     if (answer !== undefined) return send(response, answer, this.#surface.headers);
-    await this.#generate(request, response, { gone: gone.signal, reset: () => this.#reset(socket) });
+    const client: FakeClient = { gone: gone.signal, reset: () => this.#reset(socket) };
+    if (request.generation) await this.#generate(request, response, client);
+    else await this.#write(request, response, client);
   }
 
-  /** The whole answer to everything that is no generation; undefined for a generation. */
+  /** A client that wants a WebSocket: gets one at the path of the Realtime API, when the model is there. */
+  async #upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const request: FakeRequest = { ...(await readRequest(message)), operation: "realtime.connect" };
+    this.requests.push(request);
+    this.#changed();
+    if (this.#options.frozen === true) return;
+    const faults = this.#faultsLeft-- > 0 ? (this.#options.faults ?? {}) : {};
+    if (faults.resetBeforeHeaders === true) return this.#reset(message.socket);
+    const denied = this.#isKeyWrong(request);
+    const model = this.#modelNamed(request.query.get("model") ?? "");
+    const status =
+      faults.status?.status ?? (denied ? 401 : request.path !== "/v1/realtime" || !model ? 404 : undefined);
+    if (status !== undefined || model === undefined) {
+      socket.end(`HTTP/1.1 ${status ?? 404} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      return;
+    }
+    this.#load(model.id);
+    openRealtime(message, socket, head, {
+      model: model.id,
+      words: this.#options.words ?? defaultWords,
+      faults,
+      onMessage: (event) => {
+        this.messages.push(event);
+        this.#changed();
+      },
+      onAnswer: () => this.#beginGeneration(),
+      onClose: (code) => {
+        request.finished = code === 1000 || code === 1005;
+        request.aborted = !request.finished && !this.#ownResets.has(message.socket);
+        if (request.aborted) this.aborted += 1;
+        this.#changed();
+      },
+    });
+  }
+
+  #isKeyWrong({ path, headers }: FakeRequest): boolean {
+    const { key } = this.#options;
+    const isOpen = key === undefined || this.#surface.isOpen(path, this.#state().flags);
+    return !isOpen && headers.authorization !== `Bearer ${key}` && headers["x-api-key"] !== key;
+  }
+
+  #modelNamed(id: string): FakeModel | undefined {
+    const resolve = this.#surface.resolve ?? ((name, models) => models.find((model) => model.id === name));
+    return resolve(id, this.#models);
+  }
+
+  /** The whole answer to everything that is no operation; undefined for an operation. */
   #answer(request: FakeRequest): FakeAnswer | undefined {
     const override = this.#options.overrides?.[`${request.method} ${request.path}`];
     if (override !== undefined) return override;
-    const { key } = this.#options;
-    const isOpen = key === undefined || this.#surface.isOpen(request.path, this.#state().flags);
-    if (!isOpen && request.headers.authorization !== `Bearer ${key}`) return this.#surface.denied();
-    if (request.generation) return undefined;
+    if (this.#isKeyWrong(request)) return this.#surface.denied();
+    if (request.operation !== undefined) return undefined;
+    if (request.path.startsWith(generatedPath)) return { headers: { "content-type": "image/png" }, body: png(0) };
     return this.#surface.answer(request, this.#state()) ?? this.#surface.notFound(request);
   }
 
@@ -242,18 +301,26 @@ class RunningFake implements FakeBackend {
   }
 
   async #generate(request: FakeRequest, response: ServerResponse, client: FakeClient): Promise<void> {
-    this.generations += 1;
-    this.inFlight += 1;
-    this.peak = Math.max(this.peak, this.inFlight);
-    this.#changed();
+    const end = this.#beginGeneration();
     const hasSlot = await this.#takeSlot(client.gone);
     try {
       if (hasSlot) await this.#write(request, response, client);
     } finally {
       if (hasSlot) this.#freeSlot();
+      end();
+    }
+  }
+
+  /** Counts one; the answer counts it out again. */
+  #beginGeneration(): () => void {
+    this.generations += 1;
+    this.inFlight += 1;
+    this.peak = Math.max(this.peak, this.inFlight);
+    this.#changed();
+    return () => {
       this.inFlight -= 1;
       this.#changed();
-    }
+    };
   }
 
   /** In the order of arrival. False when the client is gone before its turn. */
@@ -285,58 +352,30 @@ class RunningFake implements FakeBackend {
     if (faults.headersFirst !== true) await pauseUnlessGone(faults.delayFirstByteMs, client.gone);
     if (faults.resetBeforeHeaders === true) return client.reset();
     if (faults.status !== undefined) return send(response, faults.status, this.#surface.headers);
-    const { body } = request;
-    if (body === undefined) {
-      return send(response, { status: 400, body: { error: { message: "the body is no JSON object" } } }, {});
+    const reply = request.generation ? this.#work(request) : this.#operations.look(request);
+    if (!isPieces(reply)) return send(response, reply, this.#surface.headers);
+    await writeFaulty(response, { ...reply, headers: { ...this.#surface.headers, ...reply.headers } }, faults, client);
+  }
+
+  #work(request: FakeRequest): FakeReply {
+    const fields = fieldsOf(request);
+    const { operation } = request;
+    if (fields === undefined || operation === undefined) {
+      return { status: 400, body: { error: { message: "the body is neither a JSON object nor a form" } } };
     }
-    if (typeof body.messages === "number" || typeof body.input === "number") {
+    if (typeof fields.messages === "number" || typeof fields.input === "number") {
       const error = { message: "Input should be a valid list", type: "invalid_request_error", param: null, code: null };
-      return send(response, { status: 400, body: { error } }, {});
+      return { status: 400, body: { error } };
     }
-    const id = String(body.model ?? "");
-    const resolve = this.#surface.resolve ?? ((name, models) => models.find((model) => model.id === name));
-    const model = resolve(id, this.#models);
-    if (model === undefined) return send(response, this.#surface.unknownModel(id), this.#surface.headers);
+    const id = String(fields.model ?? "");
+    const model = this.#modelNamed(id);
+    if (model === undefined) {
+      const isAnthropic = operation.startsWith("messages.");
+      return isAnthropic ? anthropicError(404, "not_found_error", `model: ${id}`) : this.#surface.unknownModel(id);
+    }
     this.#load(model.id);
-    await writeFaulty(response, this.#piecesOf(request.path, body, model), faults, client);
-  }
-
-  #piecesOf(path: string, body: Readonly<Record<string, unknown>>, model: FakeModel): FakePieces {
-    if (!isGenerationPath(path)) throw new RangeError(`${path} generates nothing`);
-    const { stream, documents } = generate(path, body, model, this.#options.words ?? defaultWords);
-    const texts = documents.map((document) => JSON.stringify(document));
-    const { headers } = this.#surface;
-    if (!stream) return { isStream: false, headers: { ...headers, "content-type": "application/json" }, pieces: texts };
-    const pieces = [...texts, "[DONE]"].map((text) => `data: ${text}\n\n`);
-    return { isStream: true, headers: { ...headers, "content-type": "text/event-stream" }, pieces };
-  }
-}
-
-async function readRequest(message: IncomingMessage): Promise<FakeRequest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of message) chunks.push(chunk as Buffer);
-  const bytes = Buffer.concat(chunks);
-  const url = new URL(message.url ?? "/", "http://fake");
-  const method = message.method ?? "GET";
-  return {
-    method,
-    path: url.pathname,
-    query: url.searchParams,
-    headers: message.headers,
-    bytes,
-    body: parseObject(bytes),
-    generation: method === "POST" && isGenerationPath(url.pathname),
-    aborted: false,
-    finished: false,
-  };
-}
-
-function parseObject(bytes: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(bytes.toString());
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
+    const words = this.#options.words ?? defaultWords;
+    return this.#operations.work({ operation, fields, form: request.form, model, words, baseUrl: this.url });
   }
 }
 

@@ -20,7 +20,7 @@ export interface FakeFaults {
   readonly stallAfterChunks?: number;
   /** Sends this many pieces, then ends without `[DONE]`. */
   readonly truncateAfterChunks?: number;
-  /** How a truncated answer ends: with a well-formed end (default for streams) or a reset connection. */
+  /** How a truncated answer ends: with a well-formed end (default for events) or a reset connection. */
   readonly truncateWith?: "end" | "reset";
   /** Cuts the body in two writes at this byte. */
   readonly splitAt?: number;
@@ -31,8 +31,10 @@ export interface FakeFaults {
 /** A body in the pieces that a server would write: one event each, or the one document. */
 export interface FakePieces {
   readonly isStream: boolean;
+  /** A stream of bytes that nothing in them ends: cut off in good order it would look whole. */
+  readonly isMedia?: true;
   readonly headers: Readonly<Record<string, string>>;
-  readonly pieces: readonly string[];
+  readonly pieces: readonly (string | Buffer)[];
 }
 
 /** The other end of a request. */
@@ -51,8 +53,9 @@ export async function writeFaulty(
   client: FakeClient,
 ): Promise<void> {
   const { gone } = client;
-  const pieces = content.isStream ? content.pieces : halves(content.pieces.join(""));
-  const wholeBytes = Buffer.byteLength(pieces.join(""));
+  const made = content.pieces.map((piece) => Buffer.from(piece));
+  const pieces = content.isStream ? made : halves(Buffer.concat(made));
+  const wholeBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   response.writeHead(200, content.isStream ? content.headers : { ...content.headers, "content-length": wholeBytes });
   if (faults.headersFirst === true) {
     response.flushHeaders();
@@ -65,13 +68,14 @@ export async function writeFaulty(
   for (const [index, piece] of pieces.entries()) {
     if (breaksAt(faults.truncateAfterChunks) === index) {
       // An answer with a length cannot end early in good order: it is always reset.
-      if (content.isStream && faults.truncateWith !== "reset") response.end();
+      const ending = faults.truncateWith ?? (content.isMedia ? "reset" : "end");
+      if (content.isStream && ending === "end") response.end();
       else client.reset();
       return;
     }
     if (breaksAt(faults.stallAfterChunks) === index) return stall(response, gone);
     if (index > 0) await pauseUnlessGone(faults.chunkDelayMs, gone);
-    for (const part of cuts(Buffer.from(piece))) await write(response, part, gone);
+    for (const part of cuts(piece)) await write(response, part, gone);
     if (gone.aborted) return;
   }
   response.end();
@@ -83,9 +87,9 @@ export async function pauseUnlessGone(delayMs: number | undefined, gone: AbortSi
   await pause(delayMs, undefined, { signal: gone }).catch(() => {});
 }
 
-function halves(text: string): readonly string[] {
-  const middle = Math.ceil(text.length / 2);
-  return [text.slice(0, middle), text.slice(middle)];
+function halves(whole: Buffer): readonly Buffer[] {
+  const middle = Math.ceil(whole.length / 2);
+  return [whole.subarray(0, middle), whole.subarray(middle)];
 }
 
 /** Cuts successive pieces at byte positions of the whole body. */

@@ -1,33 +1,35 @@
 import type { FakeModel } from "./fake-model.ts";
+import { countWords, created, doneEvents, type FakeAsked, type FakeReply, isObject, jsonReply } from "./fake-reply.ts";
 
-/** The pieces of an answer: JSON documents of a stream, or the one document of an answer at once. */
-export interface FakeGeneration {
-  readonly stream: boolean;
-  readonly documents: readonly object[];
-}
-
-export type GenerationPath = "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings";
-
-export function isGenerationPath(path: string): path is GenerationPath {
-  return path === "/v1/chat/completions" || path === "/v1/completions" || path === "/v1/embeddings";
-}
+type Fields = Readonly<Record<string, unknown>>;
 
 /** Text in one to four bytes a letter, so that every way to cut UTF-8 in two is met. */
 export const defaultWords: readonly string[] = ["Hello", " from", " Zürich", ",", " 你好", " 🌍", "👩‍🚀", " done", "."];
 
-const created = 1_764_000_000;
+/** Chats, and completions of a text: always the same for the same request. */
+export function generate({ operation, fields, words }: FakeAsked): FakeReply {
+  const isChat = operation === "chat.completions.create";
+  const answer = isChat ? chatAnswer(fields, words) : textAnswer(fields, words);
+  return fields.stream === true ? doneEvents(streamed(answer, fields)) : jsonReply(whole(answer, fields));
+}
 
-/** What a request gets: always the same for the same request. */
-export function generate(
-  path: GenerationPath,
-  body: Readonly<Record<string, unknown>>,
-  model: FakeModel,
-  words: readonly string[],
-): FakeGeneration {
-  if (path === "/v1/embeddings") return { stream: false, documents: [embeddings(body, model)] };
-  const stream = body.stream === true;
-  const answer = path === "/v1/chat/completions" ? chatAnswer(body, words) : textAnswer(body, words);
-  return { stream, documents: stream ? streamed(answer, body) : [whole(answer, body)] };
+export function embed({ fields, model }: FakeAsked): FakeReply {
+  return jsonReply(embeddings(fields, model));
+}
+
+/** What a model says to a conversation, in whichever words its API has for that. */
+export interface FakeSaying {
+  readonly words: readonly string[];
+  readonly toolCall: ToolCall | undefined;
+  readonly finishReason: "stop" | "length" | "tool_calls";
+  /** Tokens that it took to say so. */
+  readonly tokens: number;
+}
+
+/** `fields` are those of a chat completion: `messages`, `tools`, `tool_choice`, `max_tokens`. */
+export function sayingOf(fields: Fields, words: readonly string[]): FakeSaying {
+  const answer = chatAnswer(fields, words);
+  return { ...answer, tokens: tokensOf(answer) };
 }
 
 interface ToolCall {
@@ -43,7 +45,7 @@ interface Answer {
   readonly promptTokens: number;
 }
 
-function chatAnswer(body: Readonly<Record<string, unknown>>, words: readonly string[]): Answer {
+function chatAnswer(body: Fields, words: readonly string[]): Answer {
   const toolCall = toolCallFor(body);
   const promptTokens = countWords(body.messages);
   if (toolCall !== undefined) {
@@ -53,16 +55,11 @@ function chatAnswer(body: Readonly<Record<string, unknown>>, words: readonly str
   return cut("chat.completion", wanted ? ['{"answer"', ": ", '"yes"', "}"] : words, body, promptTokens);
 }
 
-function textAnswer(body: Readonly<Record<string, unknown>>, words: readonly string[]): Answer {
+function textAnswer(body: Fields, words: readonly string[]): Answer {
   return cut("text_completion", words, body, countWords(body.prompt));
 }
 
-function cut(
-  object: Answer["object"],
-  words: readonly string[],
-  body: Readonly<Record<string, unknown>>,
-  promptTokens: number,
-): Answer {
+function cut(object: Answer["object"], words: readonly string[], body: Fields, promptTokens: number): Answer {
   const limit = body.max_completion_tokens ?? body.max_tokens;
   const kept = typeof limit === "number" ? words.slice(0, limit) : words;
   const finishReason = kept.length < words.length ? "length" : "stop";
@@ -70,25 +67,37 @@ function cut(
 }
 
 /** Calls the tool that the request insists on, else its first one; answers in words once a tool has answered. */
-function toolCallFor(body: Readonly<Record<string, unknown>>): ToolCall | undefined {
+function toolCallFor(body: Fields): ToolCall | undefined {
   const tools = Array.isArray(body.tools) ? body.tools : [];
   const messages = Array.isArray(body.messages) ? body.messages : [];
   const last: unknown = messages.at(-1);
-  if (tools.length === 0 || body.tool_choice === "none" || (isObject(last) && last.role === "tool")) {
+  if (tools.length === 0 || body.tool_choice === "none" || hasToolAnswer(last)) {
     return undefined;
   }
-  const chosen = isObject(body.tool_choice) ? body.tool_choice.function : tools[0]?.function;
+  // The Responses API has the name of a function at the top.
+  const [first]: unknown[] = tools;
+  const tool = isObject(body.tool_choice) ? body.tool_choice : first;
+  const chosen = isObject(tool) && isObject(tool.function) ? tool.function : tool;
   const name = isObject(chosen) && typeof chosen.name === "string" ? chosen.name : "unnamed";
   return { name, arguments: ['{"city"', ': "Zür', 'ich"}'] };
 }
 
-function head(answer: Answer, body: Readonly<Record<string, unknown>>, suffix: string): object {
+/** In the words of chat completions, responses or messages. */
+function hasToolAnswer(message: unknown): boolean {
+  if (!isObject(message)) return false;
+  if (message.role === "tool" || message.type === "function_call_output") return true;
+  return (
+    Array.isArray(message.content) && message.content.some((part) => isObject(part) && part.type === "tool_result")
+  );
+}
+
+function head(answer: Answer, body: Fields, suffix: string): object {
   const prefix = answer.object === "chat.completion" ? "chatcmpl" : "cmpl";
   return { id: `${prefix}-fake`, object: `${answer.object}${suffix}`, created, model: body.model };
 }
 
 function usageOf(answer: Answer): object {
-  const completion = answer.words.length + (answer.toolCall?.arguments.length ?? 0);
+  const completion = tokensOf(answer);
   return {
     prompt_tokens: answer.promptTokens,
     completion_tokens: completion,
@@ -96,7 +105,11 @@ function usageOf(answer: Answer): object {
   };
 }
 
-function whole(answer: Answer, body: Readonly<Record<string, unknown>>): object {
+function tokensOf({ words, toolCall }: Pick<Answer, "words" | "toolCall">): number {
+  return words.length + (toolCall?.arguments.length ?? 0);
+}
+
+function whole(answer: Answer, body: Fields): object {
   const text = answer.words.join("");
   const { toolCall } = answer;
   const message =
@@ -121,7 +134,7 @@ function whole(answer: Answer, body: Readonly<Record<string, unknown>>): object 
   };
 }
 
-function streamed(answer: Answer, body: Readonly<Record<string, unknown>>): readonly object[] {
+function streamed(answer: Answer, body: Fields): readonly object[] {
   const isChat = answer.object === "chat.completion";
   const start = head(answer, body, isChat ? ".chunk" : "");
   const chunk = (choice: object, finishReason: string | null): object => ({
@@ -147,7 +160,7 @@ function toolCallChunks(call: ToolCall, chunk: (choice: object, finishReason: nu
   ];
 }
 
-function embeddings(body: Readonly<Record<string, unknown>>, model: FakeModel): object {
+function embeddings(body: Fields, model: FakeModel): object {
   const inputs = Array.isArray(body.input) ? body.input : [body.input];
   const tokens = countWords(inputs);
   return {
@@ -160,15 +173,4 @@ function embeddings(body: Readonly<Record<string, unknown>>, model: FakeModel): 
     model: body.model,
     usage: { prompt_tokens: tokens, total_tokens: tokens },
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Words in every string of a value: a stand-in for tokens. */
-function countWords(value: unknown): number {
-  if (typeof value === "string") return value.split(/\s+/).filter((word) => word !== "").length;
-  if (typeof value !== "object" || value === null) return 0;
-  return Object.values(value).reduce<number>((sum, part) => sum + countWords(part), 0);
 }

@@ -1,7 +1,9 @@
+import type { Domain } from "../../src/contract/metadata.ts";
+
 /** One model of a fake server; each kind shows the fields that its real server would. */
 export interface FakeModel {
   readonly id: string;
-  readonly kind: "chat" | "embedding";
+  readonly kind: Domain;
   /** A request to an `available` model loads it first, as the real servers do, and counts as a load. */
   readonly state: "loaded" | "loading" | "available";
   /** Tokens the model was trained for. */

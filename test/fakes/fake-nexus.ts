@@ -1,3 +1,4 @@
+import { endpointOf, operations } from "../../src/contract/operations.ts";
 import { type FakeModel, makeFakeModel } from "./fake-model.ts";
 import { type FakeState, type FakeSurface, openAiError } from "./fake-surface.ts";
 
@@ -11,11 +12,11 @@ function modelEntry(model: FakeModel): object {
   };
 }
 
-const routes = [
-  ["chat.completions.create", "/v1/chat/completions", true],
-  ["completions.create", "/v1/completions", true],
-  ["embeddings.create", "/v1/embeddings", false],
-] as const;
+/** Every operation for which it has a model. */
+function endpoints({ models }: FakeState): readonly object[] {
+  const offered = operations.filter(({ domains }) => models.some(({ kind }) => domains.includes(kind)));
+  return offered.map(endpointOf);
+}
 
 function metadata(state: FakeState): object {
   const isGateway = state.flags.has("gateway");
@@ -24,9 +25,9 @@ function metadata(state: FakeState): object {
     service: { name: isGateway ? "gateway" : "fake", version: "1.0.0" },
     instance: { id: "fake-1", host: "fake-host", started_at: "2026-01-01T00:00:00Z" },
     backend: { name: "fake" },
-    endpoints: routes.map(([operation_id, path, streaming]) => ({ method: "POST", path, operation_id, streaming })),
+    endpoints: endpoints(state),
     capabilities: {
-      domains: ["chat", "embedding"],
+      domains: [...new Set(state.models.map(({ kind }) => kind))],
       streaming: true,
       max_concurrency: state.slots ?? null,
       features: isGateway ? ["nexus-gateway"] : [],

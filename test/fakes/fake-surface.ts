@@ -1,5 +1,17 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { RoutedOperationId } from "../../src/contract/operations.ts";
 import type { FakeModel } from "./fake-model.ts";
+
+/** A form as a fake server read it. */
+export interface FakeForm {
+  readonly fields: readonly { readonly name: string; readonly value: string }[];
+  readonly files: readonly {
+    readonly name: string;
+    readonly filename: string;
+    readonly contentType: string;
+    readonly bytes: Buffer;
+  }[];
+}
 
 /** One request as a fake server saw it. Grows while the request is under way. */
 export interface FakeRequest {
@@ -11,7 +23,11 @@ export interface FakeRequest {
   readonly bytes: Buffer;
   /** The body as JSON; undefined when it is empty or no JSON. */
   readonly body: Record<string, unknown> | undefined;
-  /** Whether it asked for a generation: chat, completion or embedding. */
+  /** The body as a form; undefined when it is none. */
+  readonly form: FakeForm | undefined;
+  /** The operation of the contract that it asked for; undefined for the kind's own pages. */
+  readonly operation: RoutedOperationId | undefined;
+  /** Whether it made a model work: looking at a job does not. */
   readonly generation: boolean;
   /** The client went away before the answer was complete. */
   aborted: boolean;
