@@ -2,12 +2,14 @@ import { parseArgs } from "node:util";
 
 export const usage = `npm run bench -- [options]
 
-  --quick              short rounds, two of each; ends within 5 minutes
-  --only NAMES         these gateways only, such as nexus,nginx
-  --loads NAMES        these loads only, such as chat,stream
+  --quick              short rounds and little of each; ends within 5 minutes
+  --only NAMES         these gateways only: direct, nginx, haproxy, nexus, gomodel, bifrost, olla, portkey, litellm
+  --loads NAMES        these loads only: chat, rate, single, stream, paced, prompt, workers, start, soak, parts
   --rounds N           rounds of each load (default 5; quick 2)
   --seconds N          length of a round (default 8; quick 2)
-  --no-install         don't install peers that aren't there yet
+  --soak-requests N    requests of the soak (default 1000000, quick 20000); a hundredth of it are streams
+  --soak-seconds N     longest soak of one gateway (default 180; quick 5)
+  --no-install         don't install what isn't there yet; --quick never does
   --output FILE        default bench/results.json; of a partial run bench/results.local.json
 `;
 
@@ -17,6 +19,8 @@ export interface Flags {
   readonly loads: readonly string[] | undefined;
   readonly rounds: number;
   readonly seconds: number;
+  readonly soakRequests: number;
+  readonly soakSeconds: number;
   readonly mayInstall: boolean;
   readonly output: string | undefined;
 }
@@ -31,19 +35,24 @@ export function readFlags(argv: readonly string[]): Flags | "help" {
       loads: { type: "string" },
       rounds: { type: "string" },
       seconds: { type: "string" },
+      "soak-requests": { type: "string" },
+      "soak-seconds": { type: "string" },
       "no-install": { type: "boolean", default: false },
       output: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return "help";
+  const { quick } = values;
   return {
-    quick: values.quick,
+    quick,
     only: names(values.only),
     loads: names(values.loads),
-    rounds: count("--rounds", values.rounds) ?? (values.quick ? 2 : 5),
-    seconds: count("--seconds", values.seconds) ?? (values.quick ? 2 : 8),
-    mayInstall: !values["no-install"],
+    rounds: count("--rounds", values.rounds) ?? (quick ? 2 : 5),
+    seconds: count("--seconds", values.seconds) ?? (quick ? 2 : 8),
+    soakRequests: count("--soak-requests", values["soak-requests"]) ?? (quick ? 20_000 : 1_000_000),
+    soakSeconds: count("--soak-seconds", values["soak-seconds"]) ?? (quick ? 5 : 180),
+    mayInstall: !values["no-install"] && !quick,
     output: values.output,
   };
 }

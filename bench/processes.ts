@@ -19,6 +19,8 @@ export interface StartOptions {
 /** A process of ours in a group of its own, so that it can be ended with all that it started. */
 export interface Started {
   readonly pid: number;
+  /** Of `performance.now()`. */
+  readonly startedAt: number;
   /** What it has printed so far, the last of it. */
   readonly tail: () => string;
   /** Empties its log. */
@@ -37,6 +39,7 @@ export function pinned(cores: readonly number[], command: readonly string[]): st
 export function start(options: StartOptions): Started {
   const log = openSync(options.logFile, "a");
   const [program = "", ...rest] = pinned(options.cores, options.command);
+  const startedAt = performance.now();
   const child = spawn(program, rest, {
     stdio: ["ignore", log, log],
     detached: true,
@@ -51,6 +54,7 @@ export function start(options: StartOptions): Started {
   const { pid = -1 } = child;
   const started: Started = {
     pid,
+    startedAt,
     tail: () => failure + readFileSync(options.logFile, "utf8").slice(-2_000),
     trim: () => truncateSync(options.logFile),
     hasEnded: () => pid === -1 || child.exitCode !== null || child.signalCode !== null,
@@ -91,18 +95,20 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Runs a command to its end and resolves to what it printed. @throws Error with its last words. */
-export async function run(
-  command: readonly string[],
-  options: { cores?: readonly number[]; timeoutMs: number; directory?: string; signal?: AbortSignal },
-): Promise<string> {
+export interface RunOptions {
+  readonly cores?: readonly number[];
+  readonly timeoutMs: number;
+  readonly directory?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs a command to its end and resolves to what it printed. Ends all of it when time is up. @throws Error */
+export async function run(command: readonly string[], options: RunOptions): Promise<string> {
   const [program = "", ...rest] = pinned(options.cores ?? [], command);
   const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: options.timeoutMs,
-    killSignal: "SIGKILL",
+    detached: true,
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   let [output, complaint] = ["", ""];
   child.stdout.on("data", (piece) => {
@@ -111,13 +117,21 @@ export async function run(
   child.stderr.on("data", (piece) => {
     complaint = (complaint + piece).slice(-4_000);
   });
-  const code = await new Promise<number | NodeJS.Signals | null>((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (exitCode, signal) => resolve(exitCode ?? signal));
-  });
-  if (code === 0) return output;
-  const reason = code === "SIGKILL" ? `took longer than ${options.timeoutMs / 1_000} s` : `ended with ${code}`;
-  throw new Error(`${command.slice(0, 3).join(" ")} ${reason}: ${complaint.trim().slice(-600)}`);
+  const { pid } = child;
+  const limit = AbortSignal.any([AbortSignal.timeout(options.timeoutMs), ...(options.signal ? [options.signal] : [])]);
+  const stop = () => pid !== undefined && signalGroup(pid, "SIGKILL");
+  limit.addEventListener("abort", stop);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    if (code === 0) return output;
+    const reason = limit.aborted ? `took longer than ${options.timeoutMs / 1_000} s` : `ended with ${code}`;
+    throw new Error(`${command.slice(0, 3).join(" ")} ${reason}: ${complaint.trim().slice(-600)}`);
+  } finally {
+    limit.removeEventListener("abort", stop);
+  }
 }
 
 /** A process and all its descendants. */

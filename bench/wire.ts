@@ -6,7 +6,8 @@ export const pauseMs = 10;
 
 /** Gateways may write JSON anew, with or without spaces. */
 export const streamMarker = /"stream": ?true/;
-export const pacedMarker = /"user": ?"paced"/;
+/** In the message: gateways leave out fields that they don't know, and never change what people say. */
+export const pacedMarker = /Take your time/;
 
 /** 200 KB of prompt: a long conversation or a document. */
 const promptBytes = 200_000;
@@ -36,19 +37,14 @@ export type BodyKind = "chat" | "stream" | "paced" | "prompt";
 
 /** The request of a kind, for a gateway that calls the model `name`. */
 export function requestBody(kind: BodyKind, name: string): string {
-  const content = kind === "prompt" ? longPrompt() : "What is the capital of France? Answer in one sentence.";
+  const question = "What is the capital of France? Answer in one sentence.";
+  const contents = { chat: question, stream: question, paced: `${question} Take your time.`, prompt: longPrompt() };
   const messages = [
     { role: "system", content: "You are a helpful assistant." },
-    { role: "user", content },
+    { role: "user", content: contents[kind] },
   ];
   const stream = kind === "stream" || kind === "paced" ? { stream: true } : {};
-  return JSON.stringify({
-    model: name,
-    messages,
-    max_tokens: 64,
-    ...stream,
-    ...(kind === "paced" ? { user: "paced" } : {}),
-  });
+  return JSON.stringify({ model: name, messages, max_tokens: 64, ...stream });
 }
 
 /** Text as people write it, with quotes and line ends that JSON has to escape. */

@@ -15,7 +15,7 @@ import { runFile } from "./test/run-file.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Slow ones first: the cores are busy to the end. */
-const everyTest = ["test/**/*.test.ts", "services/*/**/*.test.ts", "src/**/*.test.ts"];
+const everyTest = ["test/**/*.test.ts", "services/*/**/*.test.ts", "src/**/*.test.ts", "bench/*.test.ts"];
 
 /** Enough for a small model on two cores; a test that needs more says so in its own `timeout`. */
 const testMs = 60_000;

@@ -1,0 +1,134 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { checkAnswers } from "./check-answer.ts";
+import type { Flags } from "./flags.ts";
+import type { GatewayKind, RunningGateway } from "./gateways/gateway.ts";
+import { closedLoop, type Load } from "./loads/load.ts";
+import type { Cores } from "./machine.ts";
+import { type Figures, type GatewayResult, type Row, toRow } from "./results.ts";
+
+/** A run of the benchmarks. */
+export interface Bench {
+  readonly flags: Flags;
+  /** Removed at the end. */
+  readonly directory: string;
+  readonly cores: Cores;
+  readonly signal: AbortSignal;
+  readonly upstreamPort: number;
+  /** Whether there is time for something that takes so many seconds. */
+  readonly hasTime: (seconds: number) => boolean;
+  readonly say: (text: string) => void;
+}
+
+/** A gateway that takes part. */
+export interface Contestant {
+  readonly kind: GatewayKind;
+  readonly running: RunningGateway;
+  readonly startMs: number;
+}
+
+/** Before anything counts: interpreters compile what they run often, and pools fill. */
+const warming = closedLoop({ name: "warm", title: "warming up", body: "chat", connections: 8 });
+const warmingSeconds = 2;
+/** To start `taskset`, wrk or a generator, and to end it. */
+const overheadSeconds = 0.7;
+
+/** Starts a gateway and sees that it answers. Says why not when it can't be measured. */
+export async function enter(kind: GatewayKind, bench: Bench): Promise<{ result: GatewayResult; entered?: Contestant }> {
+  const { signal, upstreamPort, cores, flags, say } = bench;
+  const { name, title, features } = kind;
+  let version = "";
+  try {
+    version = await kind.prepare({ mayInstall: flags.mayInstall, signal });
+    const directory = join(bench.directory, name);
+    mkdirSync(directory, { mode: 0o700 });
+    const running = await kind.start({ directory, cores: cores.gateway, upstreamPort, workers: 1, signal });
+    const startMs = performance.now() - (running.process?.startedAt ?? performance.now());
+    await checkAnswers(running);
+    await warming.run(running, { directory: bench.directory, cores, signal, seconds: warmingSeconds });
+    say(`${title} ${version} is ready`);
+    return { result: { name, title, version, features, skipped: null }, entered: { kind, running, startMs } };
+  } catch (error) {
+    signal.throwIfAborted();
+    const skipped = reasonOf(error);
+    say(`${title} is left out: ${skipped}`);
+    return { result: { name, title, version, features, skipped } };
+  }
+}
+
+/** One load: each round asks every gateway in turn, so that what else the machine does hits all alike. */
+export async function compare(load: Load, contestants: readonly Contestant[], bench: Bench): Promise<Row[]> {
+  const { directory, cores, signal, flags, hasTime } = bench;
+  const place = { directory, cores, signal, seconds: flags.seconds };
+  const book = new Book(load.name, bench);
+  for (let round = 1; round <= flags.rounds; round++) {
+    if (!hasTime(contestants.length * (flags.seconds + overheadSeconds))) break;
+    for (const { kind, running } of contestants) {
+      await book.note(kind, `${load.title}, round ${round} of ${flags.rounds}`, () => load.run(running, place));
+      running.process?.trim();
+    }
+  }
+  return book.rows();
+}
+
+/** The rounds of a load as they come in. */
+export class Book {
+  readonly #load: string;
+  readonly #bench: Bench;
+  readonly #figures = new Map<string, { gateway: string; row: string; rounds: Figures[] }>();
+  readonly #reasons = new Map<string, string>();
+
+  constructor(load: string, bench: Bench) {
+    this.#load = load;
+    this.#bench = bench;
+  }
+
+  /** Runs a round and writes it down, or why there is none; then there are no further ones of this gateway. */
+  async note(kind: GatewayKind, what: string, run: () => Promise<Readonly<Record<string, Figures>>>): Promise<void> {
+    const { signal, say } = this.#bench;
+    if (this.#reasons.has(kind.name)) return;
+    try {
+      for (const [row, figures] of Object.entries(await run())) {
+        this.#roundsOf(kind.name, row).push(figures);
+        say(`${what}: ${kind.title}  ${describe(row, figures)}`);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#reasons.set(kind.name, reasonOf(error));
+      say(`${what}: ${kind.title} ${reasonOf(error)}`);
+    }
+  }
+
+  rows(): Row[] {
+    const measured = [...this.#figures.values()].map(({ gateway, row, rounds }) => toRow(gateway, row, rounds));
+    // A gateway that failed in a later round has figures of the earlier ones: then those count, and the reason is said.
+    const failed = [...this.#reasons].filter(([gateway]) => !measured.some((row) => row.gateway === gateway));
+    return [...measured, ...failed.map(([gateway, reason]) => toRow(gateway, this.#load, [], reason))];
+  }
+
+  #roundsOf(gateway: string, row: string): Figures[] {
+    const key = `${gateway} ${row}`;
+    const known = this.#figures.get(key) ?? { gateway, row, rounds: [] };
+    this.#figures.set(key, known);
+    return known.rounds;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function describe(row: string, figures: Figures): string {
+  const { rps, p50, p99, cpuUsPerRequest, rss, growth, errors = 0 } = figures;
+  const parts = [
+    row,
+    rps === undefined ? "" : `${rps.toFixed(0)}/s`,
+    p50 === undefined ? "" : `p50 ${p50.toFixed(0)} us`,
+    p99 === undefined ? "" : `p99 ${p99.toFixed(0)} us`,
+    cpuUsPerRequest === undefined ? "" : `CPU ${cpuUsPerRequest.toFixed(0)} us`,
+    rss === undefined ? "" : `${rss.toFixed(0)} MB`,
+    growth === undefined ? "" : `growth ${(growth * 100).toFixed(1)} %`,
+    errors === 0 ? "" : `${errors} errors`,
+  ];
+  return parts.filter((part) => part !== "").join("  ");
+}
