@@ -18,6 +18,7 @@ export function composeTranslators(first: Translator, second: Translator): Trans
 function composeTranslations(outer: Translation, inner: Translation): Translation {
   return {
     body: inner.body,
+    ...(inner.bodyFor === undefined ? {} : { bodyFor: inner.bodyFor }),
     whole: (body) => outer.whole(inner.whole(body)),
     stream: () => composeStreams(outer.stream(), inner.stream()),
   };

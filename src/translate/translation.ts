@@ -17,6 +17,8 @@ export interface StreamTranslator {
 export interface Translation {
   /** The request's body for the backend, JSON. Its `model` is the one that the client asked for. */
   readonly body: Buffer;
+  /** The body for the model that is asked in the end, where more than its name depends on it. */
+  bodyFor?(model: string): Buffer;
   /**
    * A whole answer in the client's dialect.
    * @throws NexusError `backend_error` when the backend's answer is not what its operation promises.

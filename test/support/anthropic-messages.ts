@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type ChatSaying, cut } from "./chat-sayings.ts";
 
 type Json = Record<string, unknown>;
 
@@ -61,4 +62,63 @@ function addDelta(block: Json, delta: Json): string {
   }
   block[field] = String(block[field]) + String(delta[field]);
   return "";
+}
+
+/** A saying as Anthropic's whole message. */
+export function anthropicMessageOf({ reasoning, text, calls, finish, usage }: ChatSaying): Json {
+  const stops: Readonly<Record<string, string>> = { stop: "end_turn", length: "max_tokens", content_filter: "refusal" };
+  return {
+    id: "msg_1",
+    type: "message",
+    role: "assistant",
+    model: "served",
+    content: [
+      ...(reasoning === "" ? [] : [{ type: "thinking", thinking: reasoning, signature: "signed" }]),
+      ...(text === "" ? [] : [{ type: "text", text }]),
+      ...calls.map(({ name, input }, index) => ({ type: "tool_use", id: `toolu_${index}`, name, input })),
+    ],
+    stop_reason: finish === "stop" && calls.length > 0 ? "tool_use" : stops[finish],
+    stop_sequence: null,
+    usage: { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens },
+  };
+}
+
+/** The events of a message, its texts cut into pieces of `length()` characters. */
+export function anthropicEventsOf(message: Json, length: () => number): readonly Json[] {
+  const { content, stop_reason, stop_sequence = null, usage = {}, ...rest } = message;
+  const start = {
+    ...rest,
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage: { ...(usage as Json), output_tokens: 1 },
+  };
+  return [
+    { type: "message_start", message: start },
+    ...(content as Json[]).flatMap((block, index) => [
+      { type: "content_block_start", index, content_block: emptied(block) },
+      ...(index === 0 ? [{ type: "ping" }] : []),
+      ...deltasOf(block, length).map((delta) => ({ type: "content_block_delta", index, delta })),
+      { type: "content_block_stop", index },
+    ]),
+    { type: "message_delta", delta: { stop_reason, stop_sequence }, usage },
+    { type: "message_stop" },
+  ];
+}
+
+function emptied(block: Json): Json {
+  if (block.type === "text") return { ...block, text: "" };
+  if (block.type === "thinking") return { ...block, thinking: "", signature: "" };
+  return { ...block, input: {} };
+}
+
+function deltasOf(block: Json, length: () => number): readonly Json[] {
+  if (block.type === "text") return cut(String(block.text), length).map((text) => ({ type: "text_delta", text }));
+  if (block.type === "thinking") {
+    const pieces = cut(String(block.thinking), length).map((thinking) => ({ type: "thinking_delta", thinking }));
+    return [...pieces, { type: "signature_delta", signature: block.signature }];
+  }
+  const json = JSON.stringify(block.input);
+  // Anthropic sends nothing at all for a tool that needs no input.
+  return json === "{}" ? [] : cut(json, length).map((partial_json) => ({ type: "input_json_delta", partial_json }));
 }
