@@ -2,7 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { NexusError } from "../base/errors.ts";
 import { clientClosed } from "./attempt-failure.ts";
 import type { AdmissionConfig } from "./config.ts";
-import { type AdmissionClass, admissionClasses, ModelQueue, type Queued } from "./model-queue.ts";
+import { type AdmissionClass, admissionClasses, interactiveInRow, ModelQueue, type Queued } from "./model-queue.ts";
 import { deadlinePassed, queueFull, tooLate, waitedTooLong } from "./refusals.ts";
 import { ServiceRate } from "./service-rate.ts";
 import { LocalSlotLedger, type SlotLedger } from "./slot-ledger.ts";
@@ -46,6 +46,11 @@ export interface AdmissionOptions<C> {
   readonly clock: Clock;
   /** Requests that may be under way there at once; 0 while it wants none. Asked anew for every decision. */
   readonly limitOf: (candidate: C) => number;
+  /**
+   * Whether a request takes a free slot of `candidate` rather than wait for one of `first`, the best that it has. Not,
+   * say, where that costs money or a model would have to be loaded. Default: always.
+   */
+  readonly mayPass?: (first: C, candidate: C) => boolean;
   /** Default: counts within this process. */
   readonly ledger?: SlotLedger;
 }
@@ -63,8 +68,6 @@ interface Waiter<C> extends Queued {
 
 /** How often those who wait are looked at without an event: deadlines pass, and instances come back by time alone. */
 const tickMs = 100;
-/** An instance that has served so many interactive requests in a row while default ones waited serves one of those. */
-const interactiveInRow = 4;
 /** Price of a turn before any has been measured. */
 const assumedHoldMs = 1_000;
 /** Models whose service rate is remembered; beyond, the oldest that is idle is forgotten. */
@@ -171,20 +174,32 @@ export class Admission<C extends { readonly key: string }> {
     }
   }
 
-  /** Takes a slot of the first candidate that has one. */
+  /** Takes a slot of the first candidate that has one and is worth it. */
   #takeFirst(ask: AdmissionAsk<C>, candidates: readonly C[]): C | undefined {
+    const { limitOf } = this.#options;
     if (ask.class === "batch" && !this.#isIdle(candidates)) return undefined;
     for (const candidate of candidates) {
-      if (this.#ledger.tryTake(candidate.key, this.#options.limitOf(candidate))) return candidate;
+      if (this.#isUsable(candidate, candidates) && this.#ledger.tryTake(candidate.key, limitOf(candidate))) {
+        return candidate;
+      }
     }
     return undefined;
+  }
+
+  #isUsable(candidate: C, [first]: readonly C[]): boolean {
+    const { mayPass } = this.#options;
+    return mayPass === undefined || first === undefined || candidate === first || mayPass(first, candidate);
+  }
+
+  #usable(candidates: readonly C[]): readonly C[] {
+    return candidates.filter((candidate) => this.#isUsable(candidate, candidates));
   }
 
   /** Whether a share of the slots stays free when one more is taken; where there are too few for that, one is enough. */
   #isIdle(candidates: readonly C[]): boolean {
     let slots = 0;
     let taken = 0;
-    for (const candidate of candidates) {
+    for (const candidate of this.#usable(candidates)) {
       slots += this.#options.limitOf(candidate);
       taken += this.#ledger.taken(candidate.key);
     }
@@ -213,7 +228,7 @@ export class Admission<C extends { readonly key: string }> {
     };
     this.#queues.set(ask.model, queue);
     queue.join(waiter);
-    queue.noteWanted(ask.kind, candidates);
+    queue.noteWanted(ask.kind, this.#usable(candidates));
     this.#waiting++;
     ask.signal.addEventListener("abort", waiter.onAbort, { once: true });
     this.#cancelTick ??= clock.after(tickMs, () => this.#onTick());
@@ -305,7 +320,7 @@ export class Admission<C extends { readonly key: string }> {
       const { ask } = waiter;
       try {
         const candidates = ask.candidates();
-        queue.noteWanted(ask.kind, candidates);
+        queue.noteWanted(ask.kind, this.#usable(candidates));
         const candidate = this.#takeFirst(ask, candidates);
         if (candidate !== undefined) {
           this.#serve(waiter, candidate);

@@ -4,6 +4,9 @@ import { FairLine, type Standing } from "./fair-line.ts";
 export const admissionClasses = ["interactive", "default", "batch"] as const;
 export type AdmissionClass = (typeof admissionClasses)[number];
 
+/** Of so many turns that interactive requests could have had in a row, the last goes to a default one. */
+export const interactiveInRow = 4;
+
 /** One who waits for a slot. */
 export interface Queued extends Standing {
   readonly class: AdmissionClass;
@@ -52,31 +55,28 @@ export class ModelQueue<W extends Queued> {
     return this.#foreground.has(newcomer.kind);
   }
 
-  /** How many will be served before a newcomer. */
-  ahead(newcomer: Pick<W, "class" | "tenant" | "isRetry">): number {
-    let ahead = 0;
-    for (const name of admissionClasses) {
-      if (name === newcomer.class) return newcomer.isRetry ? ahead : ahead + this.lines[name].ahead(newcomer.tenant);
-      ahead += this.lines[name].size;
-    }
-    return ahead;
+  /** How many will be served before a newcomer, as far as the numbers of those who wait tell. */
+  ahead({ class: name, tenant, isRetry }: Pick<W, "class" | "tenant" | "isRetry">): number {
+    const { interactive, default: ordinary } = this.lines;
+    const own = isRetry ? 0 : this.lines[name].ahead(tenant);
+    if (name === "interactive") return own + Math.min(ordinary.size, Math.floor(own / interactiveInRow));
+    if (name === "default") return own + Math.min(interactive.size, (own + 1) * interactiveInRow);
+    return own + interactive.size + ordinary.size;
   }
 
   /**
-   * Who makes room for a newcomer when the queue is full: the newest of a less urgent class, or of a tenant of the same
-   * class that has more waiting than the newcomer's would have. One who floods a queue keeps nobody else out of it.
+   * Who makes room for a newcomer when the queue is full: a batch request; one of the class that has more than its
+   * share of the places; one of a tenant that has more of them than the newcomer's would have. Always the newest. One
+   * who floods a queue keeps nobody else out of it.
    */
-  lastBehind(newcomer: Pick<W, "class" | "tenant">): W | undefined {
-    for (const name of admissionClasses.toReversed()) {
-      const last = this.lines[name].last();
-      if (name !== newcomer.class) {
-        if (last !== undefined) return last.waiter;
-        continue;
-      }
-      const own = this.lines[name].waitingOf(newcomer.tenant) + 1;
-      return last !== undefined && last.count > own ? last.waiter : undefined;
-    }
-    return undefined;
+  lastBehind({ class: name, tenant }: Pick<W, "class" | "tenant">): W | undefined {
+    const { interactive, default: ordinary, batch } = this.lines;
+    if (name !== "batch" && batch.size > 0) return batch.last()?.waiter;
+    const hasShare = ordinary.size >= this.size / (interactiveInRow + 1);
+    if (name === "interactive" && hasShare && ordinary.size > 0) return ordinary.last()?.waiter;
+    if (name === "default" && !hasShare) return interactive.last()?.waiter;
+    const last = this.lines[name].last();
+    return last !== undefined && last.count > this.lines[name].waitingOf(tenant) + 1 ? last.waiter : undefined;
   }
 
   /** Notes where requests of this kind can go. */

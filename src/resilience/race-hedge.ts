@@ -38,9 +38,14 @@ export function raceHedge<C extends Keyed, A>(first: Slot<C>, run: Run<C, A>): P
     if (run.sent >= limits.attemptsMax) return;
     const giveBack = limits.budget.tryRetry();
     if (giveBack === undefined) return;
-    const slot = effects.nextNow?.(run.tried);
-    if (slot !== undefined) await start(slot, true);
-    giveBack();
+    try {
+      const slot = effects.nextNow?.(run.tried);
+      if (slot !== undefined) await start(slot, true);
+    } catch {
+      // Nobody else can serve it: the first attempt is all there is.
+    } finally {
+      giveBack();
+    }
   };
   const cancelTimer = limits.clock.after(limits.hedgeAfterMs ?? 0, () => void hedge());
   void start(first, false);

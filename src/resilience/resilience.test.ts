@@ -2,15 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FakeClock } from "../../test/fakes/fake-clock.ts";
 import { makeRecord, makeSnapshot } from "../../test/support/records.ts";
-import { NexusError } from "../base/errors.ts";
 import type { RegistrySnapshot } from "../registry/registry.ts";
-import { AttemptFailure, type AttemptFailureKind } from "./attempt-failure.ts";
 import { Ejection } from "./ejection.ts";
-import { inOrder } from "./in-order.ts";
 import { InstanceConditions } from "./instance-conditions.ts";
 import { type ProbeResult, ReadinessMonitor } from "./readiness-monitor.ts";
 import { RetryBudget } from "./retry-budget.ts";
-import { tryCandidates } from "./try-candidates.ts";
 
 const settings = { failures: 3, baseMs: 1_000, maxMs: 60_000 };
 
@@ -128,66 +124,6 @@ describe("RetryBudget: waiting", () => {
     (await third)?.();
     assert.deepEqual(order, ["second", "third"]);
     assert.notEqual(budget.tryRetry(), undefined);
-  });
-});
-
-const fail = (kind: AttemptFailureKind) => new AttemptFailure(kind, new NexusError("backend_unreachable", kind));
-
-describe("tryCandidates", () => {
-  const run = async (
-    outcomes: Record<string, readonly (AttemptFailureKind | Error | "ok")[]>,
-    attemptsMax = 3,
-    min = 10,
-  ) => {
-    const sent: string[] = [];
-    const left = new Map(Object.entries(outcomes).map(([key, list]) => [key, [...list]]));
-    const controller = new AbortController();
-    const answer = tryCandidates(
-      {
-        next: inOrder(Object.keys(outcomes).map((key) => ({ key }))),
-        send: async ({ slot }) => {
-          const { key } = slot.candidate;
-          sent.push(key);
-          const outcome = left.get(key)?.shift();
-          if (outcome === "ok") return key;
-          throw outcome instanceof Error ? outcome : fail(outcome ?? "refused");
-        },
-        failed: () => {},
-      },
-      { attemptsMax, budget: new RetryBudget({ ratio: 0, min }), signal: controller.signal, clock: new FakeClock() },
-    );
-    const result = await answer.catch((error: unknown) => (error as Error).message);
-    return { sent, result };
-  };
-
-  it("goes on to the next candidate and stops at the first answer", async () => {
-    assert.deepEqual(await run({ a: ["refused"], b: ["ok"], c: ["ok"] }), { sent: ["a", "b"], result: "b" });
-  });
-
-  it("reports the last failure when none answers", async () => {
-    assert.deepEqual(await run({ a: ["reset"], b: ["refused"] }), { sent: ["a", "b"], result: "refused" });
-  });
-
-  it("sends again to the only one after a reset, once, and not after a refusal or a silence", async () => {
-    assert.deepEqual((await run({ a: ["reset", "ok"] })).sent, ["a", "a"]);
-    assert.deepEqual((await run({ a: ["reset", "reset", "ok"] })).sent, ["a", "a"]);
-    assert.deepEqual((await run({ a: ["refused", "ok"] })).sent, ["a"]);
-    assert.deepEqual((await run({ a: ["first_token_timeout", "ok"] })).sent, ["a"]);
-  });
-
-  // proves: gateway.retry
-  it("keeps to the number of attempts and to the budget", async () => {
-    assert.equal((await run({ a: ["refused"], b: ["refused"], c: ["refused"], d: ["ok"] })).sent.length, 3);
-    assert.equal((await run({ a: ["first_token_timeout"], b: ["ok"] }, 3, 0)).sent.length, 1);
-    assert.equal((await run({ a: ["refused"], b: ["ok"] }, 3, 0)).sent.length, 1);
-    assert.equal((await run({ a: ["status"], b: ["ok"] }, 3, 0)).sent.length, 1);
-  });
-
-  it("does not try on after an error that is the request's own", async () => {
-    assert.deepEqual(await run({ a: [new NexusError("invalid_request", "bad")], b: ["ok"] }), {
-      sent: ["a"],
-      result: "bad",
-    });
   });
 });
 
