@@ -57,9 +57,13 @@ export async function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> 
 
 /** Paths in the file are meant from where the file is, wherever the command was given. */
 function resolvePaths(config: Config, base: string): Config {
-  const { models, registry, services } = config;
+  const { models, registry, services, database, prices } = config;
   return {
     ...config,
+    database: database.url?.startsWith("sqlite:")
+      ? { url: `sqlite:${resolve(base, database.url.slice("sqlite:".length))}` }
+      : database,
+    prices: prices.file === undefined ? prices : { file: resolve(base, prices.file) },
     models: models.directory === undefined ? models : { ...models, directory: resolve(base, models.directory) },
     registry: registry.staticFile === undefined ? registry : { staticFile: resolve(base, registry.staticFile) },
     services: services.map((service) =>

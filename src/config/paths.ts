@@ -13,7 +13,13 @@ export interface DataPaths {
   readonly lock: string;
   /** One bounded log file a process. */
   readonly logs: string;
-  /** Hashes of the API keys. */
+  /** Keys, tenants and usage, unless the configuration names another database. */
+  readonly database: string;
+  /** The gateway's last good keys, by their hashes: with it a gateway starts while the database is away. */
+  readonly gatewayKeys: string;
+  /** Usage that the database has not taken yet, one file a gateway process. */
+  readonly usageSpool: string;
+  /** Where keys were kept before there was a database; taken over once and renamed. */
   readonly keys: string;
   /** An admin key for the verbs of this machine's owner; mode 0600, never printed. */
   readonly operatorKey: string;
@@ -49,6 +55,9 @@ export function dataPaths(dataDirectory: string): DataPaths {
     run: join(root, "run"),
     lock: join(root, "run", "parent.json"),
     logs: join(root, "logs"),
+    database: join(root, "nexus.db"),
+    gatewayKeys: join(root, "gateway-keys.json"),
+    usageSpool: join(root, "usage"),
     keys: join(root, "keys.json"),
     operatorKey: join(root, "operator.key"),
     childConfig: join(root, "config"),

@@ -2,9 +2,11 @@ import { z } from "zod";
 import { attachConfigSchema, discoveryConfigSchema } from "../attach/config.ts";
 import { modelsConfigSchema } from "../blobs/config.ts";
 import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
+import { pricesConfigSchema } from "../keys/config.ts";
 import { logLevels } from "../observability/logger.ts";
 import { recordsConfigSchema } from "../records/config.ts";
 import { routesConfigSchema } from "../routing/config.ts";
+import { databaseConfigSchema } from "../store/config.ts";
 import { servicesConfigSchema } from "../supervisor/config.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
@@ -51,6 +53,8 @@ export const configSchema = z
     registry: registryConfigSchema.prefault({}),
     services: servicesConfigSchema,
     records: recordsConfigSchema.prefault({}),
+    database: databaseConfigSchema.prefault({}),
+    prices: pricesConfigSchema.prefault({}),
     logs: logsConfigSchema.prefault({}),
   })
   .superRefine((config, context) => {

@@ -11,16 +11,20 @@ export const secretPath = "/internal/secrets/resolve";
 
 /**
  * Tells the gateway what `env:NAME` means in the environment of `nexus up`: its own holds no secrets, so that it can be
- * adopted by a parent that was started from another shell. Only references of records in force are answered.
+ * adopted by a parent that was started from another shell. Only references of records in force are answered, and
+ * the platform's own.
  */
 export function secretRoutes(
   registry: RegistryView,
   resolveSecret: (reference: string) => Promise<string>,
+  own: readonly string[] = [],
 ): ControlRoutes {
   return (server) => {
     server.post(secretPath, async (request) => {
       const { reference } = parseOrThrow(requestSchema, request.body, "invalid_request", "The reference");
-      const isInForce = [...registry.current().instances.values()].some((record) => record.secret === reference);
+      const isInForce =
+        own.includes(reference) ||
+        [...registry.current().instances.values()].some((record) => record.secret === reference);
       if (!isInForce) throw new NexusError("not_found", "No instance uses this reference.");
       return { secret: await resolveSecret(reference) };
     });

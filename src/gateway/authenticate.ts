@@ -8,7 +8,9 @@ const keyCharactersMax = 256;
 
 /**
  * Who asks.
- * @throws NexusError `missing_api_key` or `invalid_api_key`; in keyless mode `permission_denied` for a `Host` that is not this machine.
+ * @throws NexusError `missing_api_key` or `invalid_api_key`; `permission_denied` for an address that the key may not be
+ * used from, in keyless mode for a `Host` that is not this machine; `database_unavailable` for a key that is not known
+ * here while the database is away.
  */
 export async function authenticate(exchange: Exchange, parts: GatewayParts): Promise<Caller> {
   if (parts.auth.mode === "none") {
@@ -23,9 +25,32 @@ export async function authenticate(exchange: Exchange, parts: GatewayParts): Pro
     );
   }
   const key = /^Bearer +(\S+) *$/i.exec(header)?.[1];
-  const record = key === undefined || key.length > keyCharactersMax ? undefined : await parts.keys.find(key);
-  if (record === undefined) throw new NexusError("invalid_api_key", "The API key is unknown or was revoked.");
-  return { keyId: record.id, role: record.role };
+  const known = key === undefined || key.length > keyCharactersMax ? undefined : await parts.keys.find(key);
+  if (known === undefined) {
+    throw new NexusError("invalid_api_key", "The API key is unknown, was revoked, or has expired.");
+  }
+  if (!known.allowsAddress(exchange.request.remoteAddress)) {
+    throw new NexusError("permission_denied", "The API key may not be used from this address.", {
+      detail: exchange.request.remoteAddress,
+    });
+  }
+  return { keyId: known.record.id, role: known.record.role, key: known };
+}
+
+/**
+ * To be called once it is known what is asked for.
+ * @throws NexusError `permission_denied` when the key, or its tenant, may not use the operation or the model.
+ */
+export function requireAllowed({ key }: Caller, operation: string, model: string): void {
+  if (key === undefined) return;
+  if (!key.allowsOperation(operation)) {
+    throw new NexusError("permission_denied", `The API key may not use ${operation}.`);
+  }
+  if (!key.allowsModel(model)) {
+    throw new NexusError("permission_denied", `The API key may not use the model '${model.slice(0, 128)}'.`, {
+      param: "model",
+    });
+  }
 }
 
 /**

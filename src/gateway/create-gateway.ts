@@ -1,5 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { KeyCache } from "../keys/key-cache.ts";
+import type { Meter } from "../keys/meter.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RegistryView } from "../registry/registry.ts";
@@ -10,7 +12,6 @@ import { indexModels, type ModelIndex } from "../routing/model-index.ts";
 import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.ts";
 import { createGatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
-import type { KeyReader } from "./key-store.ts";
 import { listen } from "./server.ts";
 import { Upstreams } from "./upstream.ts";
 
@@ -23,7 +24,8 @@ export interface GatewayOptions {
   /** The fleet. The gateway is ready once `viewReady` settles. */
   readonly view: RegistryView;
   readonly viewReady: Promise<void>;
-  readonly keys: KeyReader;
+  readonly keys: KeyCache;
+  readonly meter: Meter;
   readonly resolveSecret: (reference: string) => Promise<string>;
   readonly control: GatewayParts["control"];
   readonly records: RecordStore;

@@ -1,17 +1,20 @@
 import type { Clock } from "../base/clock.ts";
 import { requestIdFrom, type TraceContext, traceFrom } from "../base/ids.ts";
 import type { Logger } from "../base/logger.ts";
+import type { KeyRole } from "../keys/key-record.ts";
+import type { KnownKey } from "../keys/known-key.ts";
 import type { Usage } from "../openai/usage.ts";
 import type { RoutePlan } from "../routing/route-plan.ts";
 import { openaiDialect } from "../translate/openai-dialect.ts";
 import type { ClientDialect } from "../translate/translation.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
-import type { KeyRole } from "./key-store.ts";
 
 /** Who asks. Without keys, everybody on the machine is the operator. */
 export interface Caller {
   readonly keyId: string;
   readonly role: KeyRole;
+  /** Its tenant, limits and allow-lists; undefined without keys. */
+  readonly key?: KnownKey;
 }
 
 /** One try of one instance, as the record keeps it. */

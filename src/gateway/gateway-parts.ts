@@ -1,5 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import type { KeyCache } from "../keys/key-cache.ts";
+import type { Meter } from "../keys/meter.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { InstanceConditions } from "../resilience/instance-conditions.ts";
@@ -7,7 +9,6 @@ import type { RetryBudget } from "../resilience/retry-budget.ts";
 import type { ModelIndex } from "../routing/model-index.ts";
 import type { Aliases, AuthConfig, GatewayConfig } from "./config.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
-import type { KeyReader } from "./key-store.ts";
 import type { UpstreamRequest, Upstreams } from "./upstream.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
@@ -31,7 +32,8 @@ export interface GatewayParts {
   readonly wasOffered: (model: string) => boolean;
   readonly conditions: InstanceConditions;
   readonly upstreams: Upstreams;
-  readonly keys: KeyReader;
+  readonly keys: KeyCache;
+  readonly meter: Meter;
   readonly retryBudget: RetryBudget;
   readonly metrics: GatewayMetrics;
   readonly records: RecordStore;

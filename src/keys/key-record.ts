@@ -61,6 +61,25 @@ export const limitsSchema = z.strictObject({
 });
 export type Limits = z.infer<typeof limitsSchema>;
 
+/** Changes some limits; null takes one away. */
+export const limitsPatchSchema = z.strictObject({
+  requests_per_minute: limitsSchema.shape.requests_per_minute.nullable(),
+  tokens_per_minute: limitsSchema.shape.tokens_per_minute.nullable(),
+  concurrency: limitsSchema.shape.concurrency.nullable(),
+  budgets: limitsSchema.shape.budgets.nullable(),
+  models: limitsSchema.shape.models.nullable(),
+  operations: limitsSchema.shape.operations.nullable(),
+  addresses: limitsSchema.shape.addresses.nullable(),
+  priority_max: limitsSchema.shape.priority_max.nullable(),
+});
+export type LimitsPatch = z.infer<typeof limitsPatchSchema>;
+
+/** Limits as a change leaves them. */
+export function patchLimits(limits: Limits, patch: LimitsPatch): Limits {
+  const merged = Object.entries({ ...limits, ...patch }).filter(([, limit]) => limit !== null && limit !== undefined);
+  return Object.fromEntries(merged) as Limits;
+}
+
 export const nameSchema = z.string().trim().min(1).max(128);
 
 export const tenantRecordSchema = z.strictObject({

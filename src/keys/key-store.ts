@@ -3,7 +3,14 @@ import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Database } from "../store/open-database.ts";
 import type { Tables } from "../store/tables.ts";
-import { defaultTenantId, type KeyRecord, type KeyRole, type Limits } from "./key-record.ts";
+import {
+  defaultTenantId,
+  type KeyRecord,
+  type KeyRole,
+  type Limits,
+  type LimitsPatch,
+  patchLimits,
+} from "./key-record.ts";
 import { beginChange, readKeys } from "./key-rows-store.ts";
 import { hashKey, makeSecret, newId } from "./key-secret.ts";
 import { isLive } from "./key-state.ts";
@@ -24,7 +31,7 @@ export interface NewKey {
 /** What is left out stays. */
 export interface KeyChange {
   readonly name?: string | undefined;
-  readonly limits?: Limits | undefined;
+  readonly limits?: LimitsPatch | undefined;
   /** Null: never. */
   readonly expiresAt?: number | null | undefined;
 }
@@ -101,11 +108,12 @@ export function createKeyStore({ database, clock }: { readonly database: Databas
     change: (idOrName, wanted) =>
       change(async (transaction, revision) => {
         const { id, name } = await findLive(transaction, idOrName);
+        const { limits } = await readOne(transaction, id);
         if (wanted.name !== undefined && wanted.name !== name) await refuseTakenName(transaction, wanted.name);
         const set = {
           revision,
           ...(wanted.name === undefined ? {} : { name: wanted.name }),
-          ...(wanted.limits === undefined ? {} : { limits: JSON.stringify(wanted.limits) }),
+          ...(wanted.limits === undefined ? {} : { limits: JSON.stringify(patchLimits(limits, wanted.limits)) }),
           ...(wanted.expiresAt === undefined ? {} : { expires_at: wanted.expiresAt }),
         };
         await transaction.updateTable("keys").set(set).where("id", "=", id).execute();

@@ -25,7 +25,7 @@ export type UsageTotal = UsageEstimate;
 /** `x-ratelimit-*`, as OpenAI names them. */
 export type LimitHeaders = Readonly<Record<string, string>>;
 
-export type Admission =
+export type LimitDecision =
   | {
       readonly ok: true;
       readonly headers: LimitHeaders;
@@ -44,10 +44,10 @@ export type Admission =
 /** Holds requests to the limits of their key and tenant. */
 export interface Limiter {
   /** At once when the ledger counts in this process, or there is no limit to count. */
-  admit(scopes: readonly LimitedScope[], estimate: UsageEstimate): Admission | Promise<Admission>;
+  admit(scopes: readonly LimitedScope[], estimate: UsageEstimate): LimitDecision | Promise<LimitDecision>;
 }
 
-const unlimited: Admission = { ok: true, headers: {}, settle: () => {} };
+const unlimited: LimitDecision = { ok: true, headers: {}, settle: () => {} };
 
 export function createLimiter(options: { readonly ledger: LimitLedger; readonly clock: Clock }): Limiter {
   const { ledger, clock } = options;
@@ -56,7 +56,7 @@ export function createLimiter(options: { readonly ledger: LimitLedger; readonly 
       const wanted = scopes.flatMap((scope) => takesOf(scope, estimate, clock.now()));
       if (wanted.length === 0) return unlimited;
       const taken = ledger.take(wanted.map(({ take }) => take));
-      const decide = (result: Taken) => toAdmission(wanted, result, ledger);
+      const decide = (result: Taken) => toDecision(wanted, result, ledger);
       return taken instanceof Promise ? taken.then(decide) : decide(taken);
     },
   };
@@ -109,7 +109,7 @@ function budgetLimit({ unit, amount }: Budget): number {
   return unit === "usd" ? Math.round(amount * 1_000_000) : amount;
 }
 
-function toAdmission(wanted: readonly Wanted[], taken: Taken, ledger: LimitLedger): Admission {
+function toDecision(wanted: readonly Wanted[], taken: Taken, ledger: LimitLedger): LimitDecision {
   const headers = limitHeaders(wanted, taken.states);
   if (taken.ok) {
     const settle = (used: UsageTotal) => ledger.settle(taken.receipt, usedByCounter(wanted, used));

@@ -4,14 +4,20 @@ import type { Budget } from "./key-record.ts";
 import type { KnownSpend, LimitLedger } from "./limit-ledger.ts";
 import { budgetCounter, type LimitedScope } from "./limiter.ts";
 import type { UsageBatch, UsageRow } from "./usage.ts";
-import type { Spend, SpendQuery } from "./usage-store.ts";
+import type { Spend, SpendQuery, UsageStore } from "./usage-store.ts";
 
 /** A scope whose requests ended longer ago is not asked about; its next request makes it be asked about again. */
 const activeMs = 60_000;
+/** How long a request waits to learn what is spent before it goes by what is known. */
+const learnTimeoutMs = 500;
+/** After a failure nobody waits for this long. */
+const awayMs = 5_000;
 
 interface Watched {
   readonly scope: LimitedScope;
   activeUntil: number;
+  /** While the first answer is on its way. */
+  learning: Promise<void> | undefined;
 }
 
 /** A question, and the budget that its answer is for. */
@@ -33,23 +39,65 @@ export interface SpendRound {
  */
 export class SpendWatch {
   readonly #ledger: LimitLedger;
+  readonly #store: Pick<UsageStore, "spend">;
   readonly #clock: Clock;
   readonly #watched = new Map<string, Watched>();
+  #awayUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(ledger: LimitLedger, clock: Clock) {
-    this.#ledger = ledger;
-    this.#clock = clock;
+  constructor(parts: {
+    readonly ledger: LimitLedger;
+    readonly store: Pick<UsageStore, "spend">;
+    readonly clock: Clock;
+  }) {
+    this.#ledger = parts.ledger;
+    this.#store = parts.store;
+    this.#clock = parts.clock;
   }
 
-  /** To be called for every request. Cheap for scopes without a budget. */
-  touch(scopes: readonly LimitedScope[]): void {
-    for (const scope of scopes) {
-      if (scope.limits.budgets === undefined) continue;
-      const activeUntil = this.#clock.monotonic() + activeMs;
-      const known = this.#watched.get(scope.id);
-      if (known?.scope === scope) known.activeUntil = activeUntil;
-      else this.#watched.set(scope.id, { scope, activeUntil });
+  /**
+   * To be called for every request, before its limits are looked at. Undefined when the ledger knows already what was
+   * spent, as it does for all but the first request in a while; else a promise that never rejects, and takes half a
+   * second at most.
+   */
+  touch(scopes: readonly LimitedScope[]): Promise<unknown> | undefined {
+    const now = this.#clock.monotonic();
+    const learning = scopes.flatMap((scope) => {
+      if (scope.limits.budgets === undefined) return [];
+      let watched = this.#watched.get(scope.id);
+      if (watched?.scope !== scope) {
+        watched = { scope, activeUntil: 0, learning: undefined };
+        this.#watched.set(scope.id, watched);
+        if (now >= this.#awayUntil) this.#learn(watched);
+      }
+      watched.activeUntil = now + activeMs;
+      return watched.learning ?? [];
+    });
+    return learning.length === 0 ? undefined : Promise.all(learning);
+  }
+
+  #learn(watched: Watched): void {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(learnTimeoutMs, () => {
+      this.#awayUntil = this.#clock.monotonic() + awayMs;
+      resolve();
+    });
+    watched.learning = Promise.race([late, this.#ask(questionsOf(watched.scope, this.#clock.now()))]).finally(() => {
+      watched.learning = undefined;
+      cancel();
+    });
+  }
+
+  async #ask(asked: readonly Asked[]): Promise<void> {
+    try {
+      this.#answer(asked, await this.#store.spend(asked.map(({ query }) => query)));
+    } catch {
+      // The recorder says so in the log; until then what this process has spent itself counts.
+      this.#awayUntil = this.#clock.monotonic() + awayMs;
     }
+  }
+
+  #answer(asked: readonly Asked[], spend: readonly Spend[], batch?: UsageBatch): void {
+    this.#ledger.noteSpend(asked.map((one, index) => knownSpend(one, spend[index], batch?.rows ?? [])));
   }
 
   round(): SpendRound {
@@ -61,8 +109,7 @@ export class SpendWatch {
     }
     return {
       queries: asked.map(({ query }) => query),
-      answer: (spend, batch) =>
-        this.#ledger.noteSpend(asked.map((one, index) => knownSpend(one, spend[index], batch?.rows ?? []))),
+      answer: (spend, batch) => this.#answer(asked, spend, batch),
     };
   }
 }

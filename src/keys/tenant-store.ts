@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Database } from "../store/open-database.ts";
 import type { Tables } from "../store/tables.ts";
-import type { Limits, TenantRecord } from "./key-record.ts";
+import { type Limits, type LimitsPatch, patchLimits, type TenantRecord } from "./key-record.ts";
 import { beginChange, readTenants, toTenant } from "./key-rows-store.ts";
 import { newId } from "./key-secret.ts";
 
@@ -16,7 +16,7 @@ export interface TenantStore {
   /** What is left out stays. @throws NexusError `not_found`, or `conflict` when the new name is taken. */
   change(
     idOrName: string,
-    change: { readonly name?: string | undefined; readonly limits?: Limits | undefined },
+    change: { readonly name?: string | undefined; readonly limits?: LimitsPatch | undefined },
   ): Promise<TenantRecord>;
 }
 
@@ -56,7 +56,7 @@ export function createTenantStore({
         const row = {
           ...found,
           name: name ?? found.name,
-          limits: limits === undefined ? found.limits : JSON.stringify(limits),
+          limits: limits === undefined ? found.limits : JSON.stringify(patchLimits(toTenant(found).limits, limits)),
           revision,
         };
         await transaction.updateTable("tenants").set(row).where("id", "=", found.id).execute();

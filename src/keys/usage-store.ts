@@ -174,10 +174,11 @@ async function readReport({ by, from, to, ...only }: UsageQuery, db: Kysely<Tabl
   if (only.tenant !== undefined) query = query.where("tenant_id", "=", only.tenant);
   if (only.model !== undefined) query = query.where("model", "=", only.model);
   const ordered = by.includes("day") ? query.orderBy("day") : query;
-  return ordered
+  const rows = await ordered
     .orderBy("cost_micro_usd", "desc")
     .orderBy("requests", "desc")
     .$if(grouped.length > 0, (some) => some.select(grouped).groupBy(grouped))
     .limit(usageLinesMax)
     .execute();
+  return rows.map((row) => ({ ...row }));
 }

@@ -12,9 +12,15 @@ import { registryRoutes } from "../control/registry-routes.ts";
 import { secretRoutes } from "../control/secret-routes.ts";
 import { startControlServer } from "../control/server.ts";
 import type { PlatformStatus, Problem } from "../control/status.ts";
-import { createKeyStore, isWeakKey } from "../gateway/key-store.ts";
+import { tenantRoutes } from "../control/tenant-routes.ts";
+import { usageRoutes } from "../control/usage-routes.ts";
+import { isWeakKey } from "../keys/key-secret.ts";
+import { createKeyStore, type KeyStore } from "../keys/key-store.ts";
+import { createTenantStore } from "../keys/tenant-store.ts";
+import { createUsageStore } from "../keys/usage-store.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { readServiceEnvironment } from "../service-kit/environment.ts";
+import { openDatabase } from "../store/open-database.ts";
 import { createSupervisor, type Supervisor } from "../supervisor/create-supervisor.ts";
 import { findOrphans } from "../supervisor/find-orphans.ts";
 import { createProcessDriver } from "../supervisor/process-driver.ts";
@@ -23,9 +29,11 @@ import { acquireSingleInstance } from "../supervisor/single-instance.ts";
 import { childSpecs } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
 import { damagedFiles } from "./damaged-files.ts";
-import { ensureOperatorKey, makeFirstKey } from "./first-keys.ts";
-import { checkListenAddress, refuseWeakKeys } from "./listen-address.ts";
+import { databaseUrl } from "./database-url.ts";
+import { makeFirstKey } from "./first-keys.ts";
+import { checkListenAddress } from "./listen-address.ts";
 import { openServers } from "./open-servers.ts";
+import { isUnavailable, type PreparedKeys, prepareKeys } from "./prepare-keys.ts";
 import { trackLife } from "./track-life.ts";
 import { watchReadiness } from "./watch-readiness.ts";
 
@@ -43,24 +51,29 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   const log = await takePlace(request, undo);
   const registry = createEmbeddedRegistry({ snapshotPath: paths.registry, clock, log });
   undo.defer(() => registry.close());
-  const keys = createKeyStore({ path: paths.keys, clock });
-  await refuseWeakKeys(config.listen, keys);
-  await ensureOperatorKey(keys, paths.operatorKey);
+  const resolveSecret = createSecretResolver(request.environment);
+  const database = openDatabase({ url: databaseUrl(config.database, paths, resolveSecret), isDurable: true, log });
+  undo.defer(() => database.close());
+  const keys = createKeyStore({ database, clock });
+  const tenants = createTenantStore({ database, clock });
+  const prepared = await prepareKeys({ database, keys, listen: config.listen, paths, clock, log });
+  undo.defer(() => prepared.close());
 
   const { hostId } = readServiceEnvironment(request.environment);
   const supervisor = await openSupervisor(request, hostId, { clock, log });
-  const resolveSecret = createSecretResolver(request.environment);
   const servers = openServers({ request, hostId, registry, supervisor, resolveSecret, clock, log });
   const life = trackLife();
-  const status = openStatus({ request, registry, supervisor, servers, life, clock }, undo);
+  const status = openStatus({ request, registry, supervisor, servers, prepared, life, clock }, undo);
   const server = await startControlServer({
     socketPath: paths.controlSocket,
     log,
     routes: [
       (app) => void app.register(registryRoutes, { registry, clock }),
       attachmentRoutes(servers.attacher),
-      keyRoutes(keys, { isTooWeak: (key) => !isLoopbackHost(config.listen.host) && isWeakKey(key) }),
-      secretRoutes(registry, resolveSecret),
+      keyRoutes({ keys, clock, isTooWeak: (key) => !isLoopbackHost(config.listen.host) && isWeakKey(key) }),
+      usageRoutes({ usage: createUsageStore({ database, clock }), keys, tenants, clock }),
+      tenantRoutes(tenants),
+      secretRoutes(registry, resolveSecret, config.database.url === undefined ? [] : [config.database.url]),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],
   });
@@ -74,12 +87,22 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   const undoAll = undo.move();
   life.onStop(() => undoAll.disposeAsync());
   return {
-    makeFirstKey: async () => (config.auth.mode === "keys" ? makeFirstKey(keys) : undefined),
+    makeFirstKey: async () => (config.auth.mode === "keys" ? firstKeyIfPossible(keys) : undefined),
     status,
     stop: life.stop,
     kill: () => killAll(supervisor),
     stopped: life.stopped,
   };
+}
+
+/** A start without the database shows no key; `nexus keys create` makes one when it is back. */
+async function firstKeyIfPossible(keys: KeyStore): Promise<string | undefined> {
+  try {
+    return await makeFirstKey(keys);
+  } catch (error) {
+    if (isUnavailable(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Makes sure that the data directory and the address are this platform's. Resolves to its log. */
@@ -117,12 +140,13 @@ interface StatusParts {
   readonly registry: EmbeddedRegistry;
   readonly supervisor: Supervisor;
   readonly servers: ReturnType<typeof openServers>;
+  readonly prepared: PreparedKeys;
   readonly life: ReturnType<typeof trackLife>;
   readonly clock: Clock;
 }
 
 function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => PlatformStatus {
-  const { request, registry, supervisor, servers, life, clock } = parts;
+  const { request, registry, supervisor, servers, prepared, life, clock } = parts;
   const readiness = watchReadiness({ processes: () => supervisor.status(), clock });
   undo.defer(() => readiness.close());
   const startedAt = clock.now();
@@ -139,7 +163,7 @@ function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => Platf
       processes: supervisor.status(),
       readiness: readiness.current(),
       attachments: servers.attacher.list(),
-      problems: [...registryProblems(registry), ...damagedFiles(request.loaded.paths.root)],
+      problems: [...registryProblems(registry), ...prepared.problems(), ...damagedFiles(request.loaded.paths.root)],
     });
 }
 

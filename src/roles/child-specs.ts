@@ -41,8 +41,8 @@ export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpe
  * changed command, and so a gateway of an earlier parent is adopted only when it runs with the same settings.
  */
 async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions): Promise<ProcessSpec> {
-  const { listen, auth, gateway, aliases, registry, logs } = config;
-  const file = await writeChildConfig(paths, { listen, auth, gateway, aliases, registry, logs });
+  const { listen, auth, gateway, aliases, registry, database, prices, logs } = config;
+  const file = await writeChildConfig(paths, { listen, auth, gateway, aliases, registry, database, prices, logs });
   return {
     name: gatewayProcess,
     command: [process.execPath, entry, "gateway", "--data", paths.root, "--config", file],

@@ -4,18 +4,20 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { makeDirectory } from "../../test/support/command-line.ts";
 import { systemClock } from "../base/clock.ts";
-import { createKeyStore, hashKey } from "../gateway/key-store.ts";
+import { silentLogger } from "../base/logger.ts";
+import { createKeyStore } from "../keys/key-store.ts";
+import { openDatabase } from "../store/open-database.ts";
 import { ensureOperatorKey, makeFirstKey } from "./first-keys.ts";
 
 async function makeKeys(t: TestContext) {
   const directory = await makeDirectory(t);
-  const keys = createKeyStore({ path: join(directory, "keys.json"), clock: systemClock });
+  const url = `sqlite:${join(directory, "nexus.db")}`;
+  const database = openDatabase({ url: async () => url, isDurable: false, log: silentLogger });
+  t.after(() => database.close());
+  const keys = createKeyStore({ database, clock: systemClock });
   const path = join(directory, "operator.key");
   const live = async () => (await keys.list()).filter((record) => record.revoked_at === null);
-  const works = async () => {
-    const hash = hashKey(readFileSync(path, "utf8").trim());
-    return (await live()).some((record) => record.hash === hash && record.role === "admin");
-  };
+  const works = async () => (await keys.find(readFileSync(path, "utf8").trim()))?.role === "admin";
   return { keys, path, live, works };
 }
 

@@ -1,9 +1,17 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
-import { hashKey, type KeyStore } from "../gateway/key-store.ts";
+import type { KeyStore } from "../keys/key-store.ts";
 
 /** Nobody types this by chance, so that it collides with no key of the operator's. */
-const operatorKeyName = "operator (verbs of this machine)";
+const operatorKeyPrefix = "operator (verbs of ";
+
+/** Platforms that share a database have a key each. */
+function operatorKeyName(path: string): string {
+  const place = createHash("sha256").update(path).digest("hex").slice(0, 8);
+  return `${operatorKeyPrefix}${hostname().slice(0, 64)}, ${place})`;
+}
 const firstKeyName = "first";
 
 /**
@@ -12,7 +20,7 @@ const firstKeyName = "first";
  */
 export async function makeFirstKey(keys: KeyStore): Promise<string | undefined> {
   const records = await keys.list();
-  if (records.some((record) => record.name !== operatorKeyName)) return undefined;
+  if (records.some((record) => !record.name.startsWith(operatorKeyPrefix))) return undefined;
   return (await keys.create({ name: firstKeyName, role: "admin" })).key;
 }
 
@@ -22,11 +30,11 @@ export async function makeFirstKey(keys: KeyStore): Promise<string | undefined> 
  */
 export async function ensureOperatorKey(keys: KeyStore, path: string): Promise<void> {
   const present = await readFile(path, "utf8").catch(() => "");
-  const hash = hashKey(present.trim());
+  if (present !== "" && (await keys.find(present.trim())) !== undefined) return;
+  const ownName = operatorKeyName(path);
   const live = (await keys.list()).filter((record) => record.revoked_at === null);
-  if (live.some((record) => record.hash === hash)) return;
   // Its file is gone or is an older one: nobody can use the key that is on record.
-  for (const record of live.filter(({ name }) => name === operatorKeyName)) await keys.revoke(record.id);
-  const { key } = await keys.create({ name: operatorKeyName, role: "admin" });
+  for (const record of live.filter(({ name }) => name === ownName)) await keys.revoke(record.id);
+  const { key } = await keys.create({ name: ownName, role: "admin" });
   await writeFileAtomic(path, `${key}\n`);
 }

@@ -5,7 +5,7 @@ import type { Roles } from "../cli/roles.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
-import { openKeyReader } from "../gateway/key-store.ts";
+import { LocalLedger } from "../keys/local-ledger.ts";
 import { createLogger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { RecordStore } from "../records/record-store.ts";
@@ -18,6 +18,7 @@ import { createStaticFileSource } from "../registry/static-file.ts";
 import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "../service-kit/environment.ts";
 import { ownProcess } from "../service-kit/own-process.ts";
 import { openGatewaySecrets } from "./gateway-secrets.ts";
+import { openMetering } from "./open-metering.ts";
 
 /**
  * `nexus gateway`: serves until it is interrupted. With NEXUS_CONTROL_URL it follows that platform's registry and keeps
@@ -30,6 +31,14 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   const fleet = openFleet(loaded, service, log);
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
   const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
+  const metering = await openMetering({
+    loaded,
+    ledger: new LocalLedger(systemClock),
+    isAlone: service.controlUrl === undefined,
+    resolveSecret: secrets.resolve,
+    clock: systemClock,
+    log,
+  });
   const metrics = createMetrics();
   const instance = service.instance ?? newInstanceName("gateway");
   const gateway = await createGateway({
@@ -45,11 +54,8 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
     },
     view: fleet.view,
     viewReady: fleet.ready,
-    keys: openKeyReader({
-      path: paths.keys,
-      clock: systemClock,
-      onProblem: (error) => log.error({ error }, "the key file cannot be read; the last good keys stay in force"),
-    }),
+    keys: metering.keys,
+    meter: metering.meter,
     resolveSecret: secrets.resolve,
     control: control === undefined ? undefined : (request) => control.send(request),
     records: new RecordStore({
@@ -69,6 +75,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   log.info({ url: gateway.url, version: manifest.version }, "gateway listens");
   ownProcess(async () => {
     await gateway.close();
+    await metering.close();
     await Promise.all([fleet.close(), control?.close(), secrets.close()]);
     metrics.close();
     log.info({}, "gateway stopped");

@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import { NexusError } from "../base/errors.ts";
 import { isLoopbackHost } from "../config/loopback.ts";
 import type { ListenConfig } from "../gateway/config.ts";
-import type { KeyStore } from "../gateway/key-store.ts";
+import type { KeyStore } from "../keys/key-store.ts";
 
 /**
  * Tries the address, so that a port that is taken is one clear line at once and not a gateway that fails again and
@@ -20,7 +20,7 @@ export async function checkListenAddress({ host, port }: ListenConfig): Promise<
 /**
  * @throws NexusError `conflict` when others can reach the address and a key that works is short or stands in examples.
  */
-export async function refuseWeakKeys({ host }: ListenConfig, keys: KeyStore): Promise<void> {
+export async function refuseWeakKeys({ host }: ListenConfig, keys: Pick<KeyStore, "list">): Promise<void> {
   if (isLoopbackHost(host)) return;
   const weak = (await keys.list()).filter(({ is_weak, revoked_at }) => is_weak && revoked_at === null);
   if (weak.length === 0) return;

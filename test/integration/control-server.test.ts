@@ -13,7 +13,8 @@ import { keyRoutes } from "../../src/control/key-routes.ts";
 import { platformRoutes } from "../../src/control/platform-routes.ts";
 import { type ControlRoutes, startControlServer } from "../../src/control/server.ts";
 import type { PlatformStatus } from "../../src/control/status.ts";
-import { createKeyStore } from "../../src/gateway/key-store.ts";
+import { createKeyStore } from "../../src/keys/key-store.ts";
+import { openDatabase } from "../../src/store/open-database.ts";
 import { makeDirectory } from "../support/command-line.ts";
 
 async function startServer(t: TestContext, routes: readonly ControlRoutes[]) {
@@ -109,15 +110,19 @@ test("errors have OpenAI's shape, a request id, and no inner detail", async (t) 
 });
 
 test("keys are made, listed without their hash, and revoked", async (t) => {
-  const keys = createKeyStore({ path: join(await makeDirectory(t), "keys.json"), clock: systemClock });
-  const { socketPath } = await startServer(t, [keyRoutes(keys, { isTooWeak: () => false })]);
+  const url = `sqlite:${join(await makeDirectory(t), "nexus.db")}`;
+  const database = openDatabase({ url: async () => url, isDurable: false, log: silentLogger });
+  t.after(() => database.close());
+  const keys = createKeyStore({ database, clock: systemClock });
+  const routes = (isTooWeak: boolean) => [keyRoutes({ keys, clock: systemClock, isTooWeak: () => isTooWeak })];
+  const { socketPath } = await startServer(t, routes(false));
   const made = await send(socketPath, "POST", "/v1/nexus/keys", {
     body: JSON.stringify({ name: "me", role: "admin" }),
   });
   assert.equal(made.status, 201);
   assert.match(made.json.key, /^nxs_/);
-  assert.equal(made.json.record.hash, undefined);
-  const open = await startServer(t, [keyRoutes(keys, { isTooWeak: () => true })]);
+  assert.equal(made.json.record.secrets, undefined);
+  const open = await startServer(t, routes(true));
   const weak = { body: JSON.stringify({ name: "old", key: "sk-1234-home" }) };
   assert.equal((await send(open.socketPath, "POST", "/v1/nexus/keys", weak)).json.error.param, "key");
   const twice = await send(socketPath, "POST", "/v1/nexus/keys", { body: JSON.stringify({ name: "me" }) });

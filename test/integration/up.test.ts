@@ -77,7 +77,7 @@ test("the first start prints a key that works, later starts don't", { timeout: 1
   assert.equal((await models("nxs_wrong")).status, 401);
   assert.doesNotMatch(first.output(), new RegExp(first.key), "the operator's own key is never shown");
   await first.stop();
-  for (const name of ["keys.json", "operator.key"]) {
+  for (const name of ["nexus.db", "operator.key"]) {
     assert.equal(statSync(join(first.data, name)).mode & 0o777, 0o600);
   }
   assert.doesNotMatch(readFileSync(join(first.data, "logs", "control.log"), "utf8"), /nxs_/);

@@ -6,12 +6,14 @@ import type { LogFields, Logger } from "../../src/base/logger.ts";
 import type { InstanceRecord } from "../../src/contract/instance-record.ts";
 import { authConfigSchema, gatewayConfigSchema } from "../../src/gateway/config.ts";
 import { createGateway, type Gateway } from "../../src/gateway/create-gateway.ts";
-import { createKeyStore, type KeyStore, openKeyReader } from "../../src/gateway/key-store.ts";
+import type { KeyStore } from "../../src/keys/key-store.ts";
+import type { PriceList } from "../../src/keys/price-list.ts";
 import { createMetrics } from "../../src/observability/metrics.ts";
 import { recordsConfigSchema } from "../../src/records/config.ts";
 import { RecordStore } from "../../src/records/record-store.ts";
 import type { RegistrySnapshot, RegistryView } from "../../src/registry/registry.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
+import { openTestKeys, type TestKeys } from "./keys.ts";
 import { makeRecord, makeSnapshot, type RecordOptions } from "./records.ts";
 
 /** A fleet that a test changes by hand. */
@@ -57,6 +59,8 @@ export interface TestGateway {
   readonly url: string;
   readonly key: string;
   readonly keys: KeyStore;
+  /** The database behind it: tenants, usage, and what writes it. */
+  readonly desk: TestKeys;
   readonly view: HandView;
   readonly lines: LogLine[];
   /** A request with the key; JSON bodies are stringified. */
@@ -78,16 +82,20 @@ interface TestGatewayOptions {
   readonly auth?: "keys" | "none";
   readonly aliases?: Record<string, string>;
   readonly secrets?: Record<string, string>;
+  readonly prices?: PriceList;
 }
 
 /** A real gateway on a real port, over a fleet that the test sets by hand. */
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "nexus-gateway-"));
-  const path = join(directory, "keys.json");
-  const keys = createKeyStore({ path, clock: systemClock });
-  const { key } = await keys.create({ name: "test", role: "user" });
-  const view = new HandView();
   const lines: LogLine[] = [];
+  const desk = await openTestKeys({
+    directory,
+    ...(options.prices === undefined ? {} : { prices: options.prices }),
+    onProblem: (error) => lines.push({ level: "error", message: "keys", fields: { error } }),
+  });
+  const { key } = await desk.keys.create({ name: "test", role: "user" });
+  const view = new HandView();
   const metrics = createMetrics();
   const gateway: Gateway = await createGateway({
     settings: gatewayConfigSchema.parse(options.settings ?? {}),
@@ -97,11 +105,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     identity: { version: "0.0.0-test", instance: "gateway-test", host: "test", startedAt: "2026-01-01T00:00:00Z" },
     view: options.view ?? view,
     viewReady: Promise.resolve(),
-    keys: openKeyReader({
-      path,
-      clock: systemClock,
-      onProblem: (error) => lines.push({ level: "error", message: "keys", fields: { error } }),
-    }),
+    keys: desk.cache,
+    meter: desk.meter,
     resolveSecret: async (reference) => {
       const secret = options.secrets?.[reference];
       if (secret === undefined) throw new Error("no such secret");
@@ -122,7 +127,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   return {
     url: gateway.url,
     key,
-    keys,
+    keys: desk.keys,
+    desk,
     view,
     lines,
     fetch: (target, { body, headers = {}, method, signal } = {}) =>
@@ -135,6 +141,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     completions: (count) => waitForCompletions(lines, count),
     async close() {
       await gateway.close();
+      await desk.close();
       metrics.close();
       await rm(directory, { recursive: true, force: true });
     },

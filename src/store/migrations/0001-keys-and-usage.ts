@@ -20,6 +20,9 @@ async function createKeys(db: Kysely<unknown>): Promise<void> {
     .addColumn("created_at", "bigint", (column) => column.notNull())
     .addColumn("revision", "bigint", (column) => column.notNull())
     .execute();
+  // Keys that name no tenant are its.
+  await sql`insert into tenants (id, name, limits, created_at, revision)
+    values ('ten_default', 'default', '{}', ${Date.now()}, 0)`.execute(db);
   await db.schema
     .createTable("keys")
     .addColumn("id", "text", (column) => column.primaryKey())
