@@ -125,6 +125,10 @@ export const requirements = {
   "clients.openai-node":
     "The official client for Node chats, streams, calls tools, asks for JSON, embeds, aborts and sees errors.",
   "clients.openai-python": "The official client for Python does the same.",
+  "clients.openai-responses":
+    "The official client for Node gets responses, streams them, gives tools' results back, and goes on with what is stored.",
+  "clients.ollama":
+    "Ollama's own client chats, generates, embeds, lists and shows models, streams, aborts and sees errors.",
 
   // Explaining.
   "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",

@@ -7,6 +7,18 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The body of a request. @throws NexusError `invalid_json` when it is no JSON object. */
+export function parseRequest(body: Buffer): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch (cause) {
+    throw new NexusError("invalid_json", "The body is not valid JSON.", { cause });
+  }
+  if (!isObject(value)) throw new NexusError("invalid_json", "The body must be a JSON object.");
+  return value;
+}
+
 /** What is wrong with a field, in OpenAI's manner. */
 export function invalidField(param: string, expected: string): NexusError {
   return new NexusError("invalid_request", `'${param}' must be ${expected}.`, { param });
