@@ -10,7 +10,13 @@ import {
   type ServiceDescriptor,
   type ServiceMetadata,
 } from "../contract/metadata.ts";
-import { endpointOf, type Operation, type OperationId, operationById } from "../contract/operations.ts";
+import {
+  endpointOf,
+  type Operation,
+  type OperationId,
+  operationById,
+  responseTypesOf,
+} from "../contract/operations.ts";
 import type { Service } from "./service.ts";
 
 /** Which copy of which service on which machine. */
@@ -56,8 +62,12 @@ export function describeService(service: Service, identity: Identity): ServiceMe
 /** `GET /v1/descriptor`: the metadata and what a console needs. */
 export function describeForConsole(service: Service, metadata: ServiceMetadata): ServiceDescriptor {
   const own = new Map((service.endpoints ?? []).map((endpoint) => [endpoint.operation_id, endpoint.response_types]));
-  const typesOf = (id: string, streaming: boolean): readonly string[] =>
-    own.get(id) ?? (streaming ? ["application/json", "text/event-stream"] : ["application/json"]);
+  const contract = new Map(handledOperations(service).map((operation) => [operation.id, responseTypesOf(operation)]));
+  const typesOf = (id: string, streaming: boolean): readonly string[] => {
+    const types = own.get(id) ?? contract.get(id);
+    if (types === undefined) return streaming ? ["application/json", "text/event-stream"] : ["application/json"];
+    return streaming || own.has(id) ? types : types.filter((type) => type !== "text/event-stream");
+  };
   return descriptorSchema.parse({
     ...metadata,
     response_types: Object.fromEntries(

@@ -1,4 +1,5 @@
 export { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "./environment.ts";
+export type { FormFile } from "./read-form.ts";
 export {
   type BytesResponse,
   bytes,
@@ -12,6 +13,7 @@ export { type RunningService, type RunServiceOptions, runService } from "./run-s
 export {
   defaultServiceLimits,
   defineService,
+  type HandledOperationId,
   type Handler,
   type ModelInput,
   type OwnEndpoint,

@@ -12,6 +12,7 @@ export interface EventStreamResponse {
   readonly kind: "event-stream";
   readonly headers: ResponseHeaders;
   readonly items: AsyncIterable<object | string>;
+  readonly typed: boolean;
 }
 
 export interface BytesResponse {
@@ -38,12 +39,15 @@ export function json(
  * by itself. An error thrown before the first item is answered like any other error, with its HTTP status. One thrown
  * later becomes an `error` event in OpenAI's shape, and no `[DONE]` follows. When the client leaves, the iterator is
  * closed (`return()`), so that a generator's `finally` runs.
+ *
+ * With `typed`, each object's `type` is the name of its event too and no `[DONE]` follows, as in OpenAI's newer APIs
+ * (responses, images, speech, transcriptions) and in Anthropic's: there the last event says that all is said.
  */
 export function eventStream(
   items: AsyncIterable<object | string>,
-  options: { readonly headers?: ResponseHeaders } = {},
+  options: { readonly headers?: ResponseHeaders; readonly typed?: boolean } = {},
 ): EventStreamResponse {
-  return { kind: "event-stream", headers: options.headers ?? {}, items };
+  return { kind: "event-stream", headers: options.headers ?? {}, items, typed: options.typed ?? false };
 }
 
 /** Raw bytes, at once or as they are made; the receiver's pace holds the source back. `status` defaults to 200. */

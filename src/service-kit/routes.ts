@@ -4,7 +4,7 @@ import type { Exchange } from "./exchange.ts";
 /** One thing that the server answers. */
 export interface Route {
   readonly method: string;
-  /** With a final `*`, everything that begins like it. */
+  /** With a final `*`, everything that begins like it; `{id}` is any one segment. */
   readonly path: string;
   readonly operation: string;
   /** Asked every few seconds by whoever watches: logged at `debug` only. */
@@ -30,9 +30,25 @@ export function matchRoute(routes: readonly Route[], method: string, path: strin
 }
 
 function matchesPath(pattern: string, path: string): boolean {
+  if (pattern.includes(idMark)) return idIn(pattern, path) !== undefined;
   if (!pattern.endsWith("*")) return path === pattern;
   const start = pattern.slice(0, -1);
   return path.length > start.length && path.startsWith(start);
+}
+
+const idMark = "{id}";
+
+/** The segment of a path that stands where the pattern has `{id}`, as it came. */
+function idIn(pattern: string, path: string): string | undefined {
+  const [before = "", after = ""] = pattern.split(idMark);
+  if (!path.startsWith(before) || !path.endsWith(after)) return undefined;
+  const id = path.slice(before.length, path.length - after.length);
+  return id === "" || id.includes("/") ? undefined : id;
+}
+
+/** What stands for a pattern's `{id}`, decoded; empty when it has none. Throws `not_found` for a broken escape. */
+export function idOf(pattern: string, target: string | undefined): string {
+  return pattern.includes(idMark) ? decode(idIn(pattern, pathOf(target)) ?? "") : "";
 }
 
 /** The path of a request target, without its query. */
@@ -42,8 +58,12 @@ export function pathOf(target: string | undefined): string {
 
 /** What follows a route's `*`, decoded. Throws `not_found` for a broken escape. */
 export function restOf(route: string, target: string | undefined): string {
+  return decode(pathOf(target).slice(route.length - 1));
+}
+
+function decode(text: string): string {
   try {
-    return decodeURIComponent(pathOf(target).slice(route.length - 1));
+    return decodeURIComponent(text);
   } catch {
     throw new NexusError("not_found", "The path is not valid percent-encoding.");
   }

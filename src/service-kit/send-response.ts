@@ -91,10 +91,10 @@ async function sendEventStream(outlet: Outlet, answer: EventStreamResponse): Pro
       signal.throwIfAborted();
       if (next.done === true) break;
       open();
-      await write(outlet, dataEvent(next.value));
+      await write(outlet, answer.typed ? typedEvent(next.value) : dataEvent(next.value));
     }
     open();
-    response.end("data: [DONE]\n\n");
+    response.end(answer.typed ? "" : "data: [DONE]\n\n");
   } catch (thrown) {
     const error = signal.aborted ? signal.reason : thrown;
     if (response.headersSent && !response.destroyed) {
@@ -129,6 +129,13 @@ function dataEvent(item: object | string): string {
   const text = typeof item === "string" ? item : JSON.stringify(item);
   const lines = text.includes("\n") || text.includes("\r") ? text.split(/\r\n|\r|\n/) : [text];
   return `${lines.map((line) => `data: ${line}\n`).join("")}\n`;
+}
+
+/** One event that is named by its type, when it has a plain one. */
+function typedEvent(item: object | string): string {
+  const type = typeof item === "object" && "type" in item ? item.type : undefined;
+  const isName = typeof type === "string" && /^[\w.-]{1,128}$/.test(type);
+  return `${isName ? `event: ${type}\n` : ""}${dataEvent(item)}`;
 }
 
 /** Writes and, when the client is slower than the source, waits until it has caught up. */

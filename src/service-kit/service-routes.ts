@@ -1,7 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Model } from "../contract/metadata.ts";
-import { type OperationId, operationById } from "../contract/operations.ts";
+import { type BodyKind, type OperationId, operationById } from "../contract/operations.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Admission } from "./admission.ts";
 import {
@@ -15,9 +15,10 @@ import {
 } from "./describe-service.ts";
 import type { Exchange } from "./exchange.ts";
 import { type BodyBudget, isJson, mediaType, parseJsonObject, readBody } from "./read-body.ts";
+import { readForm, type ServiceForm } from "./read-form.ts";
 import type { ReadinessTracker } from "./readiness.ts";
 import { bytes, json, type ServiceResponse } from "./response.ts";
-import { type Route, restOf } from "./routes.ts";
+import { idOf, type Route, restOf } from "./routes.ts";
 import { sendResponse } from "./send-response.ts";
 import type { Handler, Service, ServiceLimits } from "./service.ts";
 
@@ -79,6 +80,14 @@ function selfDescription(state: ServiceState): readonly Route[] {
 
 type Answer = (exchange: Exchange) => ServiceResponse | Promise<ServiceResponse>;
 
+const formType = "multipart/form-data";
+const acceptedTypes: Readonly<Record<BodyKind, readonly string[]>> = {
+  json: ["application/json"],
+  multipart: [formType],
+  either: [formType, "application/json"],
+  none: [],
+};
+
 function contractRoutes(state: ServiceState): readonly Route[] {
   return Object.entries(state.service.handlers).map(([id, handler]) => {
     const operation = operationById(id as OperationId);
@@ -86,9 +95,11 @@ function contractRoutes(state: ServiceState): readonly Route[] {
       method: operation.method,
       path: operation.path,
       operation: id,
-      accepts: ["application/json"],
+      accepts: acceptedTypes[operation.body],
       handler,
+      isLook: operation.model === "none",
       check: (body, exchange) => {
+        if (operation.model !== "body") return;
         exchange.notes.model = requestedModel(currentModels(state.service), body, operation).id;
       },
     });
@@ -114,6 +125,8 @@ interface Work {
   readonly operation: string;
   readonly accepts: readonly string[];
   readonly handler: Handler;
+  /** Only tells how something stands: takes no slot, so that it never waits for what it asks about. */
+  readonly isLook?: boolean;
   /** Refuses a body before it takes a place in the queue. */
   readonly check: (body: Record<string, unknown>, exchange: Exchange) => void;
 }
@@ -128,28 +141,31 @@ function workRoute(state: ServiceState, work: Work): Route {
     const held = await readBody(exchange, state.limits.bodyBytesMax, state.bodies);
     try {
       exchange.notes.bodyBytes = held.bytes.length;
-      const body = hasBody && isJson(mediaType(contentType)) ? parseJsonObject(held.bytes) : {};
+      const { fields: body, files } = hasBody ? parseBody(held.bytes, contentType) : noBody;
       work.check(body, exchange);
-      await inSlot(state, exchange, async () => {
+      const handle = async (): Promise<void> => {
         const { signal, requestId, trace, log, request } = exchange;
-        const { headers } = request;
-        const answer = await work.handler({
-          body,
-          raw: held.bytes,
-          contentType,
-          headers,
-          signal,
-          requestId,
-          trace,
-          log,
-        });
-        await sendResponse(outlet(state, exchange), answer);
-      });
+        const { headers, url } = request;
+        const id = idOf(work.path, url);
+        const query = new URLSearchParams((url ?? "").split("?").slice(1).join("?"));
+        const asked = { body, files, id, query, raw: held.bytes, contentType, headers, signal, requestId, trace, log };
+        await sendResponse(outlet(state, exchange), await work.handler(asked));
+      };
+      if (work.isLook === true) await handle();
+      else await inSlot(state, exchange, handle);
     } finally {
       held.release();
     }
   };
   return { method: work.method, path: work.path, operation: work.operation, serve };
+}
+
+const noBody: ServiceForm = { fields: {}, files: [] };
+
+function parseBody(bytes: Buffer, contentType: string): ServiceForm {
+  const type = mediaType(contentType);
+  if (type === formType) return readForm(bytes, contentType);
+  return isJson(type) ? { fields: parseJsonObject(bytes), files: [] } : noBody;
 }
 
 async function inSlot(state: ServiceState, exchange: Exchange, run: () => Promise<void>): Promise<void> {
@@ -176,13 +192,17 @@ function refuseUnlessServing(state: ServiceState): void {
 
 /**
  * A missing type is refused too: a page in a browser can send a body without one to any address, this machine's own
- * included, but has to ask first before it may send JSON.
+ * included, but has to ask first before it may send JSON. It may send forms without asking, but always says then from
+ * which site it comes, which no other client does.
  */
 function refuseMediaType(exchange: Exchange, accepts: readonly string[]): void {
   const { headers } = exchange.request;
   const type = mediaType(headers["content-type"]);
   const isAccepted = accepts.some((accepted) => accepted === type || (accepted === "application/json" && isJson(type)));
   const encoding = headers["content-encoding"] ?? "identity";
+  if (type === formType && headers.origin !== undefined) {
+    throw new NexusError("permission_denied", "Pages in a browser may not send forms here.");
+  }
   if (isAccepted && encoding === "identity") return;
   throw new NexusError(
     "unsupported_media_type",

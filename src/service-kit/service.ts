@@ -12,9 +12,10 @@ import {
   type modelSchema,
   nameSchema,
 } from "../contract/metadata.ts";
-import { type OperationId, operations } from "../contract/operations.ts";
+import { operations, type RoutedOperationId } from "../contract/operations.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { FormFile } from "./read-form.ts";
 import type { ServiceResponse } from "./response.ts";
 
 /** A model as its service states it; what has a default may be left out. */
@@ -23,8 +24,13 @@ type MetadataInput = z.input<typeof metadataSchema>;
 
 /** One request as a handler sees it: complete, parsed and admitted. */
 export interface ServiceRequest {
-  /** The JSON body; empty for other content types and for requests without a body. */
+  /** The JSON body, or a form's fields; empty for other content types and for requests without a body. */
   readonly body: Record<string, unknown>;
+  /** The files of a form. */
+  readonly files: readonly FormFile[];
+  /** What stands for `{id}` in the path; empty when there is no such part. */
+  readonly id: string;
+  readonly query: URLSearchParams;
   /** The body's bytes as they came. */
   readonly raw: Buffer;
   /** `Content-Type` as it came, with its parameters; empty when there is none. */
@@ -43,6 +49,9 @@ export interface ServiceRequest {
  * is logged and answered as `internal_error`.
  */
 export type Handler = (request: ServiceRequest) => Promise<ServiceResponse> | ServiceResponse;
+
+/** Operations that a handler can serve: a WebSocket is no answer to a request. */
+export type HandledOperationId = Exclude<RoutedOperationId, "realtime.connect">;
 
 /** An endpoint that is no operation of the contract; its fields stand in the metadata as they are. */
 export interface OwnEndpoint {
@@ -117,8 +126,11 @@ export interface ServiceDefinition {
   readonly navigation?: Partial<z.input<typeof descriptorSchema>["ui_navigation"]>;
   /** Read at every look at the metadata. Call `context.changed()` when it answers something new. */
   readonly models: () => readonly ModelInput[];
-  /** By operation of the contract. The kit has checked that `body.model` names one of `models()` for it. */
-  readonly handlers: Partial<Record<OperationId, Handler>>;
+  /**
+   * By operation of the contract. The kit has checked that `body.model` names one of `models()` for it, where the
+   * operation has a model. Questions about a job (`videos.retrieve`, ...) take no slot and never wait.
+   */
+  readonly handlers: Partial<Record<HandledOperationId, Handler>>;
   readonly endpoints?: readonly OwnEndpoint[];
   /**
    * Loads what the service needs. The server listens already and says `starting`; may run long. When it throws, the
@@ -171,11 +183,15 @@ const kitPaths = ["/health", "/readyz", "/metrics", "/v1/metadata", "/v1/descrip
 
 function checkOperationIds(definition: ServiceDefinition): void {
   const known: ReadonlySet<string> = new Set(operations.map((operation) => operation.id));
+  const servable: ReadonlySet<string> = new Set(
+    operations.flatMap(({ id, owner, answers }) => (owner === "instance" && answers[0] !== "websocket" ? [id] : [])),
+  );
   const handled = Object.keys(definition.handlers);
   const own = (definition.endpoints ?? []).map((endpoint) => endpoint.operation_id);
   const fail = (problem: string) => new NexusError("invalid_request", `service ${definition.name}: ${problem}`);
   if (handled.length + own.length === 0) throw fail("it serves nothing: give handlers or endpoints");
-  const stranger = handled.find((id) => !known.has(id));
+  const stranger = handled.find((id) => !servable.has(id));
+  if (stranger !== undefined && known.has(stranger)) throw fail(`${stranger} is not for services to handle`);
   if (stranger !== undefined) throw fail(`${stranger} is no operation of the contract: give it in endpoints`);
   const repeated = own.find((id, index) => known.has(id) || own.indexOf(id) !== index);
   if (repeated !== undefined) throw fail(`${repeated} is taken: an operation id names one endpoint`);
