@@ -18,12 +18,12 @@ describe("response store: memory limits", () => {
   };
 
   it("gives up the oldest of who has most", async () => {
-    for (const limits of [{ responsesMax: 3 }, { bytesMax: 3 * bytesOfOne }]) {
+    for (const limits of [{ responsesMax: 4 }, { bytesMax: 4 * bytesOfOne }]) {
       const one = store(limits);
-      for (const id of ["r1", "r2"]) await one.put("a", storedResponse(id));
+      for (const id of ["r1", "r2", "r3"]) await one.put("a", storedResponse(id));
       await one.put("b", storedResponse("r1"));
       await one.put("b", storedResponse("r2"));
-      assert.deepEqual(await kept(one, "a", ["r1", "r2"]), ["r2"]);
+      assert.deepEqual(await kept(one, "a", ["r1", "r2", "r3"]), ["r2", "r3"]);
       assert.deepEqual(await kept(one, "b", ["r1", "r2"]), ["r1", "r2"]);
       assert.equal(await one.item("a", "msg_in_r1"), undefined);
     }
