@@ -164,16 +164,6 @@ describe("a chat completion as Anthropic's message", () => {
     assert.throws(() => stream.push({ data: JSON.stringify(args(0, '"x"')) }), { code: "backend_error" });
   });
 
-  it("ends a broken stream with Anthropic's error event", () => {
-    const stream = toMessageStream(options());
-    stream.push({ data: JSON.stringify(delta({ content: "a" })) });
-    const error = { message: "Gone.", type: "server_error", param: null, code: "backend_disconnected" };
-    const [event, ...more] = stream.fail?.({ error }, 502) ?? [];
-    assert.equal(more.length, 0);
-    assert.equal(event?.event, "error");
-    assert.deepEqual(JSON.parse(event?.data ?? ""), { type: "error", error: { type: "api_error", message: "Gone." } });
-  });
-
   it("says the same in a stream, however it is cut, as in a whole answer", () => {
     fc.assert(
       fc.property(chatSayings(), fc.infiniteStream(fc.nat(7)), (saying, cuts) => {

@@ -1,7 +1,5 @@
-import type { ErrorBody } from "../base/error-body.ts";
 import type { StreamEvent } from "../openai/stream-events.ts";
 import { type AnswerBlock, TextBlock, ThinkingBlock, ToolUseBlock } from "./anthropic-blocks.ts";
-import { anthropicDialect } from "./anthropic-dialect.ts";
 import { badAnswer, type ChatPiece, ChatPieceReader, type ChatUsage } from "./chat-pieces.ts";
 import type { JsonObject } from "./request-fields.ts";
 import type { StreamTranslator, TranslationContext } from "./translation.ts";
@@ -31,7 +29,6 @@ export function toMessageStream(options: AnswerOptions): StreamTranslator {
       return answer.news().map(toEvent);
     },
     end: () => answer.finish().map(toEvent),
-    fail: (error: ErrorBody, status: number) => [anthropicDialect.errorEvent(error, status)],
   };
 }
 

@@ -17,26 +17,21 @@ const typesByStatus: Readonly<Record<number, string>> = {
   529: "overloaded_error",
 };
 
-/** Types that an Anthropic-speaking backend has given already. */
-const ownTypes = new Set([...Object.values(typesByStatus), "invalid_request_error", "api_error"]);
-
 /** Anthropic's API: errors say `type: "error"` at their top, and a stream that breaks ends with an event of that name. */
 export const anthropicDialect: ClientDialect = {
   id: "anthropic",
   framing: "sse",
-  errorBody: toErrorObject,
-  errorEvent: (error, status) => ({ event: "error", data: JSON.stringify(toErrorObject(error, status)) }),
+  requestIdHeader: "request-id",
+  errorBody,
+  errorEvent: (error, status, requestId) => ({
+    event: "error",
+    data: JSON.stringify(errorBody(error, status, requestId)),
+  }),
 };
 
-function toErrorObject({ error }: ErrorBody, status: number): object {
-  return { type: "error", error: { type: errorType(error.type, status), message: messageOf(error) } };
-}
-
-function errorType(given: string, status: number): string {
-  const byStatus = typesByStatus[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
-  return ownTypes.has(given) && status >= 400 && status < 500 && byStatus === "invalid_request_error"
-    ? given
-    : byStatus;
+function errorBody({ error }: ErrorBody, status: number, requestId?: string): object {
+  const type = typesByStatus[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
+  return { type: "error", error: { type, message: messageOf(error) }, request_id: requestId };
 }
 
 /** Clients such as Claude Code shorten a conversation by themselves when they read Anthropic's words for a full window. */

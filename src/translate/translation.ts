@@ -56,8 +56,10 @@ export interface ClientDialect {
   readonly id: "openai" | "anthropic" | "ollama";
   /** `sse`: server-sent events. `ndjson`: one JSON document a line. */
   readonly framing: Framing;
+  /** The header in which its clients look for the request's id, besides `x-request-id`. */
+  readonly requestIdHeader?: string;
   /** The body of a refused request. */
-  errorBody(error: ErrorBody, status: number): object;
+  errorBody(error: ErrorBody, status: number, requestId?: string): object;
   /** What ends a stream that broke. */
-  errorEvent(error: ErrorBody, status: number): StreamEvent;
+  errorEvent(error: ErrorBody, status: number, requestId?: string): StreamEvent;
 }
