@@ -1,5 +1,5 @@
-import { pino, stdTimeFunctions } from "pino";
 import type { LogFields, Logger } from "../base/logger.ts";
+import { stdoutLog } from "./log-output.ts";
 import { redactFields, redactText } from "./redact.ts";
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
@@ -7,13 +7,14 @@ export type LogLevel = (typeof logLevels)[number];
 
 /** Takes one line at a time, each with its final newline. A `Writable` is one. */
 export interface LogDestination {
-  write(line: string): unknown;
+  /** `isUrgent`: a warning or an error, which must not wait for other lines. */
+  write(line: string, isUrgent?: boolean): unknown;
 }
 
 export interface LoggerOptions {
   /** Lines below it are not written. Default `info`. */
   readonly level?: LogLevel;
-  /** Default: the process's stdout, written synchronously, so that the last line before a crash is there. */
+  /** Default: the process's stdout, in batches of a tenth of a second; what waits is written when the process ends. */
   readonly destination?: LogDestination;
   /** Stand on every line: who is speaking. */
   readonly fields?: LogFields;
@@ -25,38 +26,41 @@ export interface LoggerOptions {
  * A destination that fails, such as a closed pipe or a full disk, costs lines and never the process.
  */
 export function createLogger(options: LoggerOptions = {}): Logger {
-  const sink = pino(
-    {
-      level: options.level ?? "info",
-      base: null,
-      messageKey: "message",
-      timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    options.destination ?? stdout(),
-  );
-  return wrap(sink.child(redactFields(options.fields ?? {})));
+  const sink: Sink = {
+    rank: logLevels.indexOf(options.level ?? "info"),
+    destination: options.destination ?? stdoutLog(),
+  };
+  return wrap(sink, membersOf(options.fields ?? {}));
 }
 
-function stdout(): LogDestination {
-  const destination = pino.destination({ fd: 1, sync: true });
-  destination.on("error", () => {});
-  return destination;
+interface Sink {
+  /** Index in `logLevels` of the lowest level that is written. */
+  readonly rank: number;
+  readonly destination: LogDestination;
 }
 
-type Sink = ReturnType<typeof pino>;
-
-function wrap(sink: Sink): Logger {
-  const at =
-    (level: "debug" | "info" | "warn" | "error") =>
-    (fields: LogFields, message: string): void => {
-      if (sink.isLevelEnabled(level)) sink[level](redactFields(fields), redactText(message));
+/** `bound` are the members of the logger's own fields, with a comma before each. */
+function wrap(sink: Sink, bound: string): Logger {
+  const at = (level: Exclude<LogLevel, "silent">) => {
+    const rank = logLevels.indexOf(level);
+    const isUrgent = rank >= logLevels.indexOf("warn");
+    return (fields: LogFields, message: string): void => {
+      if (rank < sink.rank) return;
+      const head = `{"level":"${level}","time":"${new Date().toISOString()}"${bound}${membersOf(fields)}`;
+      sink.destination.write(`${head},"message":${JSON.stringify(redactText(message))}}\n`, isUrgent);
     };
+  };
   return {
     debug: at("debug"),
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    child: (fields) => wrap(sink.child(redactFields(fields))),
+    child: (fields) => wrap(sink, bound + membersOf(fields)),
   };
+}
+
+/** Fields as the members of a JSON object, with a comma before each. */
+function membersOf(fields: LogFields): string {
+  const json = JSON.stringify(redactFields(fields));
+  return json === "{}" ? "" : `,${json.slice(1, -1)}`;
 }

@@ -1,5 +1,13 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import {
+  type Counter,
+  type Family,
+  type FamilyDefinition,
+  type Gauge,
+  type Histogram,
+  HistogramFamily,
+  ValueFamily,
+} from "./metric-family.ts";
 
 /**
  * Every label that a metric may carry. Closed, because each value of a label is a time series kept for ever: ids of
@@ -55,32 +63,43 @@ export interface Metrics {
  */
 export const durationBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600] as const;
 
-/** A registry of its own, with the process's metrics in it: memory, CPU time, start, event-loop lag. */
+/** Prometheus's text exposition format, https://prometheus.io/docs/instrumenting/exposition_formats/. */
+const contentType = "text/plain; version=0.0.4; charset=utf-8";
+
+/** Metrics of their own, with the process's among them: memory, CPU time, start, event-loop lag. */
 export function createMetrics(): Metrics {
-  const registry = new Registry();
-  const registers = [registry];
+  const families = new Map<string, Family>();
+  const collectors: (() => void)[] = [];
+  const add = <F extends Family>(name: string, family: F): F => {
+    if (families.has(name)) throw new RangeError(`there are two metrics ${name}`);
+    families.set(name, family);
+    return family;
+  };
+  const value = <L extends MetricLabel>(
+    type: "counter" | "gauge",
+    definition: MetricDefinition<L> & { readonly collect?: (metric: Gauge<L>) => void },
+  ): Gauge<L> => {
+    const { collect } = definition;
+    const family = add(definition.name, new ValueFamily<L>({ ...toFamily(definition), type }));
+    if (collect !== undefined) collectors.push(() => collect(family));
+    return family;
+  };
   const metrics: Metrics = {
-    counter: ({ name, help, labels = [], collect }) =>
-      new Counter({ name, help, labelNames: [...labels], registers, ...whenRead(collect) }),
-    gauge: ({ name, help, labels = [], collect }) =>
-      new Gauge({ name, help, labelNames: [...labels], registers, ...whenRead(collect) }),
-    histogram: ({ name, help, labels = [], buckets }) =>
-      new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers }),
-    contentType: registry.contentType,
-    text: () => registry.metrics(),
+    counter: (definition) => value("counter", definition),
+    gauge: (definition) => value("gauge", definition),
+    histogram: (definition) => add(definition.name, new HistogramFamily(toFamily(definition), [...definition.buckets])),
+    contentType,
+    async text() {
+      for (const collect of collectors) collect();
+      return [...families.values()].map((family) => `${family.text()}\n`).join("\n");
+    },
     close: () => {},
   };
   return { ...metrics, close: addProcessMetrics(metrics) };
 }
 
-/** prom-client calls `collect` with the metric as `this`. */
-function whenRead<M>(collect: ((metric: M) => void) | undefined): { collect?: (this: M) => void } {
-  if (collect === undefined) return {};
-  return {
-    collect() {
-      collect(this);
-    },
-  };
+function toFamily({ name, help, labels = [] }: MetricDefinition): FamilyDefinition {
+  return { name, help, labels };
 }
 
 /** Milliseconds between two looks at the event loop: 50 a second, which costs nothing that can be measured. */
