@@ -18,6 +18,7 @@ const event = fc.oneof(
       class: fc.constantFrom(...admissionClasses),
       tenant: fc.constantFrom("s", "t", "u"),
       keys: fc.uniqueArray(place, { minLength: 1 }),
+      isRetry: fc.boolean(),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("release" as const), which: fc.nat() }) },
@@ -69,7 +70,7 @@ class World {
     this.#check(before);
   }
 
-  #ask({ model, class: name, tenant, keys }: Extract<Event, { do: "ask" }>): void {
+  #ask({ model, class: name, tenant, keys, isRetry }: Extract<Event, { do: "ask" }>): void {
     const client = new AbortController();
     const request: Request = { class: name, keys, client, state: "waiting" };
     this.requests.push(request);
@@ -78,10 +79,10 @@ class World {
       model,
       class: name,
       tenant,
-      kind: keys.join(),
+      kind: isRetry ? "" : keys.join(),
       deadlineAt: Number.POSITIVE_INFINITY,
       signal: client.signal,
-      isRetry: false,
+      isRetry,
       candidates: () => keys.map((key) => ({ key })),
     });
     if (!(answer instanceof Promise)) keep(answer);

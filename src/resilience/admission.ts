@@ -228,7 +228,7 @@ export class Admission<C extends { readonly key: string }> {
     };
     this.#queues.set(ask.model, queue);
     queue.join(waiter);
-    queue.noteWanted(ask.kind, this.#usable(candidates));
+    queue.noteWanted(ask, this.#usable(candidates));
     this.#waiting++;
     ask.signal.addEventListener("abort", waiter.onAbort, { once: true });
     this.#cancelTick ??= clock.after(tickMs, () => this.#onTick());
@@ -313,20 +313,20 @@ export class Admission<C extends { readonly key: string }> {
   }
 
   #serveOne(queue: ModelQueue<Waiter<C>>, name: AdmissionClass): boolean {
-    const stuck = new Set<string>();
-    const isAble = ({ kind }: Waiter<C>) => !stuck.has(kind);
+    const stuck = new Set<string | Waiter<C>>();
+    const isAble = (waiter: Waiter<C>) => !stuck.has(waiter.isRetry ? waiter : waiter.kind);
     const line = queue.lines[name];
     for (let waiter = line.next(isAble); waiter !== undefined; waiter = line.next(isAble)) {
       const { ask } = waiter;
       try {
         const candidates = ask.candidates();
-        queue.noteWanted(ask.kind, this.#usable(candidates));
+        queue.noteWanted(ask, this.#usable(candidates));
         const candidate = this.#takeFirst(ask, candidates);
         if (candidate !== undefined) {
           this.#serve(waiter, candidate);
           return true;
         }
-        stuck.add(ask.kind);
+        stuck.add(waiter.isRetry ? waiter : waiter.kind);
       } catch (error) {
         this.#refuse(waiter, error);
       }

@@ -21,7 +21,7 @@ export class ModelQueue<W extends Queued> {
     default: new FairLine(),
     batch: new FairLine(),
   };
-  /** How many of each kind wait in the foreground, which is every class but batch. */
+  /** How many of each kind wait in the foreground, which is every class but batch. Retries are each their own kind. */
   readonly #foreground = new Map<string, number>();
   /** Instances that somebody here could use, as last planned, and the kinds that have said so. */
   readonly #wanted = new Set<string>();
@@ -33,19 +33,19 @@ export class ModelQueue<W extends Queued> {
 
   join(waiter: W): void {
     this.lines[waiter.class].join(waiter);
-    if (waiter.class !== "batch") this.#count(waiter.kind, 1);
+    this.#count(waiter, 1);
   }
 
   /** Takes somebody out, wherever he stands; false when he is not here. */
   leave(waiter: W): boolean {
     const hasLeft = this.lines[waiter.class].leave(waiter);
-    if (hasLeft && waiter.class !== "batch") this.#count(waiter.kind, -1);
+    if (hasLeft) this.#count(waiter, -1);
     return hasLeft;
   }
 
   /** Lets somebody out to be served at a price of slot time; see `FairLine.serve`. */
   serve(waiter: W, priceMs: number): (trueMs: number) => void {
-    if (waiter.class !== "batch") this.#count(waiter.kind, -1);
+    this.#count(waiter, -1);
     return this.lines[waiter.class].serve(waiter, priceMs);
   }
 
@@ -79,10 +79,10 @@ export class ModelQueue<W extends Queued> {
     return last !== undefined && last.count > this.lines[name].waitingOf(tenant) + 1 ? last.waiter : undefined;
   }
 
-  /** Notes where requests of this kind can go. */
-  noteWanted(kind: string, candidates: readonly { readonly key: string }[]): void {
-    if (this.#plannedKinds.has(kind)) return;
-    this.#plannedKinds.add(kind);
+  /** Notes where a request can go, and with it those of its kind; a retry cannot go back to where it failed. */
+  noteWanted({ kind, isRetry }: Pick<W, "kind" | "isRetry">, candidates: readonly { readonly key: string }[]): void {
+    if (!isRetry && this.#plannedKinds.has(kind)) return;
+    if (!isRetry) this.#plannedKinds.add(kind);
     for (const { key } of candidates) this.#wanted.add(key);
   }
 
@@ -92,16 +92,17 @@ export class ModelQueue<W extends Queued> {
     this.#plannedKinds.clear();
   }
 
-  /** Whether somebody here may want a slot of this instance; always, until that is planned. */
+  /** Whether somebody here may want a slot of this instance, as last planned. */
   mayWant(key: string): boolean {
-    return this.#wanted.has(key) || this.#plannedKinds.size === 0;
+    return this.#wanted.has(key);
   }
 
   *[Symbol.iterator](): Generator<W> {
     for (const name of admissionClasses) yield* this.lines[name];
   }
 
-  #count(kind: string, change: number): void {
+  #count({ kind, class: name, isRetry }: W, change: number): void {
+    if (name === "batch" || isRetry) return;
     const count = (this.#foreground.get(kind) ?? 0) + change;
     if (count === 0) this.#foreground.delete(kind);
     else this.#foreground.set(kind, count);
