@@ -13,7 +13,9 @@ export interface ChoiceRules {
   /** Undefined when the beginning of the request does not matter. */
   readonly prefixHash: number | undefined;
   readonly overflowAfterMs: number | undefined;
-  /** How many instances are compared with each other at most. */
+  /** Lists of up to so many instances are looked at from end to end. */
+  readonly exactMax: number;
+  /** Of longer ones, so many that have a free slot are enough. */
   readonly windowMax: number;
 }
 
@@ -39,10 +41,10 @@ interface Tier {
 }
 
 /**
- * Orders the prospects that can take a request now. Exact for up to `windowMax` instances of a rank. Of more, so many
+ * Orders the prospects that can take a request now. Exact for up to `exactMax` instances of a rank. Of more, `windowMax`
  * neighbours on the ring are compared, from another place for each request (or, where its beginning matters, from the
- * place that this gives): the least loaded of 64 is as good as that of all (Mitzenmacher, The Power of Two Choices in
- * Randomized Load Balancing, 2001), and the cost stays the same at any size of the fleet.
+ * place that this gives): the least loaded of two taken by chance is nearly as good as that of all (Mitzenmacher, The
+ * Power of Two Choices in Randomized Load Balancing, 2001), and the cost stays the same at any size of the fleet.
  */
 export function choose(preparation: Preparation, filter: LiveFilter, rules: ChoiceRules): Choice {
   const survey = new Survey(filter, rules);
@@ -80,6 +82,7 @@ class Survey {
   readonly spared: Standing[] = [];
   readonly #filter: LiveFilter;
   readonly #rules: ChoiceRules;
+  #free = 0;
   #found = 0;
 
   constructor(filter: LiveFilter, rules: ChoiceRules) {
@@ -88,7 +91,7 @@ class Survey {
   }
 
   get isEnough(): boolean {
-    return this.#found >= this.#rules.windowMax;
+    return this.#free >= this.#rules.windowMax || this.#found >= this.#rules.exactMax;
   }
 
   tier(ranks: readonly Rank[]): Tier {
@@ -114,29 +117,34 @@ class Survey {
   }
 
   #gather(prospects: readonly Prospect[]): readonly Standing[] {
-    const { windowMax, conditionOf } = this.#rules;
+    const { exactMax, windowMax, conditionOf } = this.#rules;
     const usable: Standing[] = [];
     const start = this.#startOf(prospects);
-    for (let step = 0; step < prospects.length && usable.length < windowMax; step++) {
+    const freeMax = prospects.length <= exactMax ? exactMax : windowMax;
+    let free = 0;
+    for (let step = 0; step < prospects.length && free < freeMax && usable.length < exactMax; step++) {
       const prospect = prospects[(start + step) % prospects.length] as Prospect;
       const condition = conditionOf(prospect.offer.key);
       const rejection = this.#filter.reject(prospect, condition);
       if (rejection === undefined) {
-        usable.push(this.#filter.stand(prospect, condition));
+        const standing = this.#filter.stand(prospect, condition);
+        if (!standing.full) free++;
+        usable.push(standing);
         continue;
       }
       this.rejected.push(rejection);
       const isPassive = rejection.reason === "ejected" || rejection.reason === "limited";
-      if (isPassive && this.spared.length < windowMax) this.spared.push(this.#filter.stand(prospect, condition));
+      if (isPassive && this.spared.length < exactMax) this.spared.push(this.#filter.stand(prospect, condition));
     }
+    this.#free += free;
     this.#found += usable.length;
     return usable;
   }
 
   /** Where to begin to look: equal ones take turns, as a sort leaves them in the order in which they were found. */
   #startOf(prospects: readonly Prospect[]): number {
-    const { turn, prefixHash, windowMax } = this.#rules;
-    if (prospects.length <= windowMax) return turn % prospects.length;
+    const { turn, prefixHash, exactMax } = this.#rules;
+    if (prospects.length <= exactMax) return turn % prospects.length;
     if (prefixHash === undefined) return mix(turn) % prospects.length;
     return placeOf(prospects, prefixHash, ({ offer }, hash) => offer.hash - hash);
   }
@@ -167,14 +175,14 @@ function isWaitingForLoad({ prospect }: Standing): boolean {
   return prospect.offer.model.state === "loading";
 }
 
-/** Milliseconds until a cold instance would begin; infinite where nobody knows how long it loads. */
-function delayOf({ coldStartMs, waitMs }: Standing): number {
-  return (coldStartMs ?? Number.POSITIVE_INFINITY) + waitMs;
+/** Milliseconds until an instance would begin. */
+function delayOf({ coldStartMs = 0, waitMs }: Standing): number {
+  return coldStartMs + waitMs;
 }
 
-/** Estimates within a factor of two say the same. A large number stands for infinity: the difference of two is none. */
+/** Estimates within a factor of two say the same. */
 function magnitudeOf(ms: number): number {
-  return Math.min(64, Math.round(Math.log2(1 + ms)));
+  return Math.round(Math.log2(1 + ms));
 }
 
 function shortestWait(standings: readonly Standing[]): number {

@@ -85,9 +85,10 @@ export function factsOf({ record, model }: Offer, host: HostFacts | undefined): 
   };
 }
 
-function known(values: Record<string, unknown>): Record<string, unknown> {
-  for (const name of Object.keys(values)) if (values[name] === undefined) delete values[name];
-  return values;
+function known(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const result: Record<string, unknown> = {};
+  for (const name in values) if (values[name] !== undefined) result[name] = values[name];
+  return result;
 }
 
 /** CEL's whole numbers are 64 bits wide. */

@@ -11,7 +11,7 @@ export interface Standing {
   readonly penalty: number;
   readonly full: boolean;
   readonly waitMs: number;
-  /** Undefined when the model is loaded, or nobody knows. */
+  /** Undefined when the model is loaded. */
   readonly coldStartMs: number | undefined;
   readonly load: number;
 }
@@ -75,11 +75,19 @@ export class LiveFilter {
     };
   }
 
-  #coldStartMs({ offer: { model, record } }: Prospect): number | undefined {
-    const declared = record.metadata.requires.warmup_seconds;
+  #coldStartMs({ offer: { model, record } }: Prospect): number {
     const learned = this.#context.coldStartMsOf?.(model.id, record.host);
-    return learned ?? (declared === undefined ? undefined : declared * 1000);
+    const { warmup_seconds: declared } = record.metadata.requires;
+    return learned ?? (declared === undefined ? guessColdStartMs(model.size_bytes) : declared * 1000);
   }
+}
+
+/** What a disk reads in a second: the limit of SATA. Most are slower or faster by less than a factor of four. */
+const diskBytesPerSecond = 500e6;
+
+/** A first guess, until a load was seen: the file is read once. Half a minute where not even its size is known. */
+function guessColdStartMs(sizeBytes: number | null): number {
+  return sizeBytes === null ? 30_000 : 1_000 + (sizeBytes / diskBytesPerSecond) * 1_000;
 }
 
 type Drain = Policy["drained"][number];

@@ -52,13 +52,17 @@ function recordOffers(record: InstanceRecord): readonly Offer[] {
   if (offers === undefined) {
     const key = instanceKey(record);
     const hash = hashText(key);
-    const models = isGateway(record) ? [] : record.metadata.models;
-    // A service that lists a model twice has it once.
-    const byId = new Map(models.map((model) => [model.id, model]));
-    offers = [...byId.values()].map((model) => ({ key, hash, record, model }));
+    offers = distinctModels(record).map((model) => ({ key, hash, record, model }));
     offersOfRecord.set(record, offers);
   }
   return offers;
+}
+
+/** What requests can be routed to. A service that lists a model twice has it once. */
+function distinctModels(record: InstanceRecord): readonly Model[] {
+  const { models } = record.metadata;
+  if (isGateway(record)) return [];
+  return models.length < 2 ? models : [...new Map(models.map((model) => [model.id, model])).values()];
 }
 
 /** A gateway routes to services, never to itself or another gateway: requests could go round in circles. */
@@ -121,6 +125,10 @@ export class ModelIndex {
         departed.delete(name);
       });
     }
+    for (const name of departed) {
+      this.#offers.delete(name);
+      this.#histories.delete(name);
+    }
     return [...departed];
   }
 
@@ -145,7 +153,12 @@ export class ModelIndex {
   }
 
   #each(record: InstanceRecord, run: (name: string, offer: Offer) => void): void {
-    for (const offer of recordOffers(record)) for (const name of namesOf(offer.model)) run(name, offer);
+    for (const offer of recordOffers(record)) {
+      const { id, aliases } = offer.model;
+      run(id, offer);
+      if (aliases.length === 0) continue;
+      for (const name of namesOf(offer.model)) if (name !== id) run(name, offer);
+    }
   }
 
   #insert(name: string, offer: Offer): void {
@@ -161,10 +174,7 @@ export class ModelIndex {
     const at = offers.indexOf(offer, placeOf(offers, offer, compareOffers));
     if (at !== -1) offers.splice(at, 1);
     this.#histories.get(name)?.note({ offer, isNew: false });
-    if (offers.length > 0) return;
-    this.#offers.delete(name);
-    this.#histories.delete(name);
-    departed.add(name);
+    if (offers.length === 0) departed.add(name);
   }
 }
 
@@ -201,22 +211,28 @@ export function placeOf<T, W>(sorted: readonly T[], wanted: W, compare: (left: T
 }
 
 /**
- * The records that are in one list only. What both begin and end with is the same in most cases: the rest is small when
- * little has changed, and looking at it costs what it has.
+ * The records that are in one list only; what has only moved may be in both answers. Where both lists are in the order of
+ * their keys, as registries keep them, it costs a comparison of addresses for what is the same.
  */
 function compareRecords(
   before: readonly InstanceRecord[],
   after: readonly InstanceRecord[],
 ): { gone: readonly InstanceRecord[]; come: readonly InstanceRecord[] } {
-  let start = 0;
-  while (start < before.length && start < after.length && before[start] === after[start]) start++;
-  let same = 0;
-  const endsMax = Math.min(before.length, after.length) - start;
-  while (same < endsMax && before.at(-1 - same) === after.at(-1 - same)) same++;
-  const [left, right] = [before.slice(start, before.length - same), after.slice(start, after.length - same)];
-  const [leftSet, rightSet] = [new Set(left), new Set(right)];
-  return {
-    gone: left.filter((record) => !rightSet.has(record)),
-    come: right.filter((record) => !leftSet.has(record)),
-  };
+  const gone: InstanceRecord[] = [];
+  const come: InstanceRecord[] = [];
+  let [left, right] = [0, 0];
+  while (left < before.length || right < after.length) {
+    const [old, fresh] = [before[left], after[right]];
+    if (old === fresh) {
+      left++;
+      right++;
+      continue;
+    }
+    const [oldKey, freshKey] = [old && instanceKey(old), fresh && instanceKey(fresh)];
+    const isGone = old !== undefined && (freshKey === undefined || (oldKey ?? "") <= freshKey);
+    const isCome = fresh !== undefined && (oldKey === undefined || freshKey === undefined || freshKey <= oldKey);
+    if (isGone) gone.push(before[left++] as InstanceRecord);
+    if (isCome) come.push(after[right++] as InstanceRecord);
+  }
+  return { gone, come };
 }

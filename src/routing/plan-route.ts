@@ -6,8 +6,10 @@ import { memoryOf } from "./route-memory.ts";
 import type { Candidate, Rejection, RoutePlan, RouteRequest, RoutingContext } from "./route-plan.ts";
 import type { Question, Refusal } from "./static-filter.ts";
 
-/** How many instances are compared, and how many candidates and rejections a plan lists. */
+/** How many candidates and rejections a plan lists. Attempts are fewer by far. */
 const listedMax = 64;
+/** How many free instances are compared where there are more than that. */
+const windowMax = 16;
 
 /**
  * Chooses instances for a request. Pure: the same arguments give the same plan.
@@ -51,7 +53,8 @@ function planWithin(request: RouteRequest, context: RoutingContext, max: number)
     turn: request.turn,
     prefixHash: route?.prefixAffinity === false ? undefined : request.prefixHash,
     overflowAfterMs: route?.overflowAfterMs,
-    windowMax: max,
+    exactMax: max,
+    windowMax: Math.min(max, windowMax),
   });
   const candidates = toCandidates(choice.groups, { max, lastResort: choice.isLastResort });
   const { refused } = preparation;

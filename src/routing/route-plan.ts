@@ -60,7 +60,7 @@ export interface CandidateScore {
   readonly unknownFeatures: number;
   /** Whether the model is in memory, as its record says. */
   readonly state: Offer["model"]["state"];
-  /** Milliseconds until the model would be loaded, learned or as its service says; undefined when nobody knows. */
+  /** Milliseconds that loading the model takes: learned, else as its service says, else guessed. Undefined when loaded. */
   readonly coldStartMs: number | undefined;
   /** Milliseconds that a request would wait for a slot, as estimated. */
   readonly waitMs: number;

@@ -74,13 +74,15 @@ let prepared: Environment | undefined;
 
 /** Made once, when the first expression is read. */
 function environment(): Environment {
-  prepared ??= Object.entries(variables).reduce(
-    (made, [name, type]) =>
-      typeof type === "string"
-        ? made.registerVariable(name, type)
-        : made.registerVariable({ name, schema: { ...type } }),
-    new Environment({ limits: { maxAstNodes: 256, maxDepth: 32, maxListElements: 64 } }),
-  );
+  if (prepared !== undefined) return prepared;
+  const made = new Environment({ limits: { maxAstNodes: 256, maxDepth: 32, maxListElements: 64 } });
+  // Whole and broken numbers compare by `<` already; `host.cpu == 8` is meant just so, either way round.
+  made.registerOperator("double == int", (left: number, right: bigint) => left === Number(right));
+  for (const [name, type] of Object.entries(variables)) {
+    if (typeof type === "string") made.registerVariable(name, type);
+    else made.registerVariable({ name, schema: { ...type } });
+  }
+  prepared = made;
   return prepared;
 }
 
