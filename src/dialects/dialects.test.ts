@@ -20,6 +20,13 @@ describe("the llama-cpp dialect", () => {
     assert.equal(model?.state, "loaded");
   });
 
+  it("offers the other APIs where the build is sure to have them", async (test) => {
+    const backend = await startBackend(test, "llama-cpp", { version: "b12407-c5023daf6" });
+    const { description } = await seeBackend(test, backend);
+    const others = ["responses.create", "messages.create", "messages.count_tokens"];
+    assert.deepEqual(description.operations, [...chatOperations, ...others]);
+  });
+
   it("does not say that a model without a template for tools has none", async (test) => {
     const { models } = await seeBackend(
       test,
@@ -88,7 +95,7 @@ describe("the vllm dialect", () => {
     const { description, models } = await seeBackend(test, await startBackend(test, "vllm"));
     assert.equal(description.backend.version, "0.11.0");
     assert.equal(description.readinessPath, "/health");
-    assert.deepEqual(description.operations, chatOperations);
+    assert.deepEqual(description.operations, [...chatOperations, "responses.create"]);
     assert.equal(models["Qwen/Qwen2.5-7B-Instruct"]?.context_window, 32_768);
     const pooling = await seeBackend(
       test,
@@ -96,6 +103,14 @@ describe("the vllm dialect", () => {
     );
     assert.deepEqual(pooling.description.operations, ["embeddings.create"]);
     assert.deepEqual(pooling.models["intfloat/some-model"]?.domains, ["embedding"]);
+    for (const [kind, operations] of [
+      ["transcription", ["audio.transcriptions.create", "audio.translations.create"]],
+      ["rerank", ["rerank"]],
+    ] as const) {
+      const other = await seeBackend(test, await startBackend(test, "vllm", { models: [{ id: "some/model", kind }] }));
+      assert.deepEqual(other.description.operations, operations);
+      assert.deepEqual(other.models["some/model"]?.domains, [kind]);
+    }
   });
 
   it("does without the list of routes, and gives adapters their model's window", async (test) => {
@@ -118,7 +133,8 @@ describe("the lm-studio dialect", () => {
     it(`reads states, windows and talents${flags.length > 0 ? " over the older API" : ""}`, async (test) => {
       const { description, models } = await seeBackend(test, await startBackend(test, "lm-studio", { flags }));
       assert.equal(description.backend.name, "LM Studio");
-      assert.deepEqual(description.operations, allOperations);
+      const newer = flags.length === 0 ? ["responses.create"] : [];
+      assert.deepEqual(new Set(description.operations), new Set([...allOperations, ...newer]));
       const loaded = models["meta-llama-3.1-8b-instruct"];
       assert.equal(loaded?.state, "loaded");
       assert.equal(loaded?.context_window, 4_096);

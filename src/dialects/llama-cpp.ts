@@ -1,6 +1,7 @@
 import { composeDescription } from "./compose-description.ts";
 import type { Description, Dialect, ModelInput } from "./dialect.ts";
 import { guessDomains } from "./guess-domains.ts";
+import { isAtLeast } from "./is-at-least.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { Probe, ProbeAnswer } from "./probe.ts";
 import { asCount, asFlag, asList, asText, asTexts, at } from "./read-json.ts";
@@ -60,6 +61,7 @@ export const llamaCppDialect: Dialect = {
     return composeDescription({
       backend: { ...backend, version: asText(at(props, "build_info")) ?? "" },
       models,
+      alsoOffers: isAtLeast(asText(at(props, "build_info")) ?? "", buildWithOtherApis) ? otherApis : [],
       maxConcurrency: asCount(at(props, "total_slots")) ?? null,
       readinessPath: "/health",
       source: "/props",
@@ -67,6 +69,13 @@ export const llamaCppDialect: Dialect = {
     });
   },
 };
+
+/**
+ * Anthropic's messages came with pull request 17570 at the end of 2025, OpenAI's responses with 18486 in January 2026. This
+ * is a build of April 2026, when both were long there; older ones are translated for.
+ */
+const buildWithOtherApis = "b8681";
+const otherApis = ["responses.create", "messages.create", "messages.count_tokens"] as const;
 
 const backend = { name: "llama.cpp", vendor: "ggml-org", version: "" };
 

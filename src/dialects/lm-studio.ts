@@ -29,11 +29,14 @@ export const lmStudioDialect: Dialect = {
     return (await version0Models(probe)) !== undefined;
   },
   async describe(probe) {
-    const models = (await version1Models(probe)) ?? (await version0Models(probe));
+    const newModels = await version1Models(probe);
+    const models = newModels ?? (await version0Models(probe));
     if (models === undefined) return undefined;
     return composeDescription({
       backend: { name: "LM Studio", vendor: "Element Labs", version: "" },
       models,
+      // Since 0.3.29 (its API changelog); that it has the newer API says that it is 0.4 or later.
+      alsoOffers: newModels === undefined ? [] : ["responses.create"],
       readinessPath: "/lmstudio-greeting",
       source: "its REST API",
       documented: ["json_schema"],

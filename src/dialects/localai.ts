@@ -2,20 +2,23 @@ import type { Domain } from "../contract/metadata.ts";
 import { composeDescription } from "./compose-description.ts";
 import type { Dialect, ModelInput } from "./dialect.ts";
 import { guessDomains } from "./guess-domains.ts";
+import { isAtLeast } from "./is-at-least.ts";
 import type { Probe } from "./probe.ts";
 import { asCount, asList, asText, asTexts, at } from "./read-json.ts";
 
-/** What its capabilities mean here; the others are no domain of ours. */
+/** What its capabilities mean here. The others are no domain of ours, or asked for in its own way, as videos are. */
 const domainOfCapability: Readonly<Record<string, Domain>> = {
   chat: "chat",
   completion: "chat",
   embeddings: "embedding",
   rerank: "rerank",
   image: "image",
-  video: "video",
   tts: "speech",
   transcript: "transcription",
 };
+
+/** Whose reference of API errors describes OpenAI's responses and Anthropic's messages. */
+const versionWithOtherApis = "4.9.0";
 
 async function versionOf(probe: Probe): Promise<string | undefined> {
   const wellKnown = (await probe.get("/.well-known/localai.json")).json;
@@ -42,6 +45,7 @@ export const localaiDialect: Dialect = {
     return composeDescription({
       backend: { name: "LocalAI", vendor: "LocalAI", version },
       models: entries.map((entry) => toModel(entry, new Set(loaded))),
+      alsoOffers: isAtLeast(version, versionWithOtherApis) ? ["responses.create", "messages.create"] : [],
       readinessPath: "/readyz",
       source: "/v1/models/capabilities",
     });

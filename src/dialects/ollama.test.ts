@@ -27,6 +27,18 @@ describe("the ollama dialect", () => {
     assert.deepEqual(description.findings["qwen3:8b"]?.tools, { grade: "declared", reason: "said by /api/show" });
   });
 
+  it("offers the other APIs from the version on that has them", async (test) => {
+    for (const [version, offered] of [
+      ["0.13.2", []],
+      ["0.13.3", ["responses.create"]],
+      ["0.14.0", ["responses.create", "messages.create"]],
+    ] as const) {
+      const { description } = await seeBackend(test, await startBackend(test, "ollama", { version }));
+      const others = description.operations.filter((id) => /^(responses|messages)\./.test(id));
+      assert.deepEqual(others, offered, version);
+    }
+  });
+
   it("takes the window of the Modelfile when the model is not loaded", async (test) => {
     const backend = await startBackend(test, "ollama", { flags: ["num_ctx", "no-ps-context"] });
     const { models } = await seeBackend(test, backend);

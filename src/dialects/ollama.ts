@@ -1,7 +1,9 @@
 import type { Domain } from "../contract/metadata.ts";
+import type { RoutedOperationId } from "../contract/operations.ts";
 import { composeDescription } from "./compose-description.ts";
 import type { Dialect, ModelInput } from "./dialect.ts";
 import { guessDomains } from "./guess-domains.ts";
+import { isAtLeast } from "./is-at-least.ts";
 import { mapBounded } from "./map-bounded.ts";
 import type { Probe } from "./probe.ts";
 import { asAmount, asCount, asList, asText, asTexts, at } from "./read-json.ts";
@@ -72,6 +74,7 @@ export function createOllamaDialect(): Dialect {
       return composeDescription({
         backend: { name: "Ollama", vendor: "Ollama", version },
         models,
+        alsoOffers: offeredSince.flatMap(([since, id]) => (isAtLeast(version, since) ? [id] : [])),
         readinessPath: "/api/version",
         source: "/api/show",
         documented: ["json_schema"],
@@ -79,6 +82,12 @@ export function createOllamaDialect(): Dialect {
     },
   };
 }
+
+/** OpenAI's responses since 0.13.3 (issue 13595), Anthropic's messages since 0.14.0 (its release notes). */
+const offeredSince: readonly (readonly [since: string, id: RoutedOperationId])[] = [
+  ["0.13.3", "responses.create"],
+  ["0.14.0", "messages.create"],
+];
 
 /** Forgets what has not been used for longest. */
 function remember(remembered: Map<string, Shown>, weights: string, shown: Shown): void {

@@ -1,3 +1,4 @@
+import type { Domain } from "../contract/metadata.ts";
 import { type RoutedOperationId, routedOperations } from "../contract/operations.ts";
 import { composeDescription } from "./compose-description.ts";
 import type { Dialect, ModelInput } from "./dialect.ts";
@@ -64,17 +65,28 @@ function toModel(
   window: number | undefined,
 ): ModelInput {
   const id = asText(at(entry, "id")) ?? "";
-  const isEmbedding =
-    routed === undefined
-      ? guessDomains(id).includes("embedding")
-      : routed.includes("embeddings.create") && !routed.includes("chat.completions.create");
+  const domains = domainsOf(id, routed);
   return {
     id,
-    domains: isEmbedding ? ["embedding"] : ["chat"],
+    domains,
     // An adapter tells no length of its own: it has its model's.
     context_window: asCount(at(entry, "max_model_len")) ?? window ?? null,
     // Tools and images depend on how it was started and on the model: it does not say.
-    features: isEmbedding ? {} : { json_schema: true },
+    features: domains.includes("chat") ? { json_schema: true } : {},
     state: "loaded",
   };
 }
+
+/** By its routes, as far as they tell: older versions have those of every task. */
+function domainsOf(id: string, routed: readonly RoutedOperationId[] | undefined): Domain[] {
+  const guessed = guessDomains(id);
+  if (routed === undefined) return guessed;
+  const served = new Set(
+    routedOperations.filter((row) => routed.includes(row.id)).flatMap(({ domains }): readonly Domain[] => domains),
+  );
+  if (guessed.every((domain) => served.has(domain))) return guessed;
+  return tasks.filter((domain) => served.has(domain)).slice(0, 1);
+}
+
+/** What a model of unknown name is for, the most telling first: an embedding model can rerank too. */
+const tasks: readonly Domain[] = ["chat", "embedding", "rerank", "transcription"];

@@ -1,6 +1,14 @@
 import { makeFakeModel } from "./fake-model.ts";
 import { type FakeSurface, openAiError } from "./fake-surface.ts";
 
+/** Routes by its model's task; the names of parameters are its own. */
+const pathsOfKind: Readonly<Record<string, readonly string[]>> = {
+  chat: ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/responses/{response_id}/cancel"],
+  embedding: ["/v1/embeddings"],
+  rerank: ["/rerank", "/v1/rerank", "/v2/rerank"],
+  transcription: ["/v1/audio/transcriptions", "/v1/audio/translations"],
+};
+
 /** vLLM's OpenAI-compatible server, as its documentation and its answers describe it. */
 export const fakeVllm: FakeSurface = {
   version: "0.11.0",
@@ -16,8 +24,7 @@ export const fakeVllm: FakeSurface = {
       return { headers: { "content-type": "text/plain" }, body: "vllm:num_requests_running 0.0\n" };
     }
     if (route === "GET /openapi.json") {
-      const generates = state.models.some((model) => model.kind === "chat");
-      const paths = generates ? ["/v1/chat/completions", "/v1/completions"] : ["/v1/embeddings"];
+      const paths = state.models.flatMap(({ kind }) => pathsOfKind[kind] ?? []);
       return {
         body: {
           openapi: "3.1.0",
