@@ -7,6 +7,7 @@ import {
   text_en,
 } from "@stricli/core";
 import { explainCommand } from "./commands/explain-command.ts";
+import { keysRoutes, tenantsRoutes } from "./commands/key-commands.ts";
 import { chatCommand, modelsRoutes } from "./commands/model-commands.ts";
 import {
   doctorCommand,
@@ -24,7 +25,7 @@ import {
   drainCommand,
   undrainCommand,
 } from "./commands/server-commands.ts";
-import { configRoutes, keysRoutes } from "./commands/settings-commands.ts";
+import { configRoutes } from "./commands/settings-commands.ts";
 import type { CliContext } from "./context.ts";
 
 /** The verbs in the order and the groups of `nexus help`. */
@@ -32,7 +33,7 @@ export const verbGroups: Readonly<Record<string, readonly string[]>> = {
   "The platform": ["up", "down", "status", "explain", "logs", "doctor"],
   Models: ["chat", "models"],
   "Model servers": ["attach", "detach", "drain", "undrain", "check"],
-  "Access and settings": ["keys", "config"],
+  "Access and settings": ["keys", "tenants", "config"],
   Other: ["gateway", "version"],
 };
 
@@ -51,6 +52,7 @@ const routes = {
   undrain: undrainCommand,
   check: checkCommand,
   keys: keysRoutes,
+  tenants: tenantsRoutes,
   config: configRoutes,
   gateway: gatewayCommand,
   version: versionCommand,

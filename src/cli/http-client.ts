@@ -10,7 +10,7 @@ export interface HttpTarget {
 }
 
 export interface HttpCall {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** Appended to the base URL. */
   readonly path: string;
   readonly body?: unknown;

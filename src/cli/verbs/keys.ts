@@ -1,36 +1,66 @@
 import { createSecretResolver } from "../../config/secrets.ts";
+import type { KeyInfo } from "../../control/key-routes.ts";
 import type { CliContext } from "../context.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
+import { describeLimits, type Expiry, type LimitFlags, toLimits } from "../limit-flags.ts";
 import { findPlatform } from "../platform.ts";
-import type { Verb } from "../verb.ts";
+import type { Cell } from "../terminal.ts";
+import type { Answer, Verb } from "../verb.ts";
 
-export interface KeyCreateFlags extends DataFlag, JsonFlag {
+export interface KeyCreateFlags extends DataFlag, JsonFlag, LimitFlags {
   readonly role: "user" | "admin";
+  readonly keyFrom?: string;
+  readonly tenant?: string;
+  readonly expires?: Expiry;
+}
+
+export interface KeyRotateFlags extends DataFlag, JsonFlag {
+  /** Seconds. */
+  readonly overlap: number;
   readonly keyFrom?: string;
 }
 
-/** A key as the control API shows it. */
-interface KeyInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly role: string;
-  readonly hint: string;
-  readonly is_weak: boolean;
-  readonly created_at: string;
-  readonly revoked_at: string | null;
+interface CreatedKey {
+  readonly key: string;
+  readonly record: KeyInfo;
 }
 
 /** `nexus keys create NAME` */
 export const createKey: Verb<KeyCreateFlags, [name: string]> = async ({ context }, flags, name) => {
-  const chosen = flags.keyFrom === undefined ? undefined : await readChosenKey(flags.keyFrom, context);
-  const created = await findPlatform(context, flags).call<{ key: string; record: KeyInfo }>({
+  const chosen = await readChosenKey(flags.keyFrom, context);
+  const created = await findPlatform(context, flags).call<CreatedKey>({
     method: "POST",
     path: "/v1/nexus/keys",
-    body: { name, role: flags.role, ...(chosen === undefined ? {} : { key: chosen }) },
+    body: {
+      name,
+      role: flags.role,
+      ...(chosen === undefined ? {} : { key: chosen }),
+      ...(flags.tenant === undefined ? {} : { tenant: flags.tenant }),
+      ...(flags.expires === undefined ? {} : { expires_at: momentIn(flags.expires) }),
+      limits: Object.fromEntries(Object.entries(toLimits(flags)).filter(([, limit]) => limit !== null)),
+    },
   });
-  const { paint } = context.terminal;
+  return showCreated(context, created, chosen === undefined);
+};
+
+/** `nexus keys rotate KEY` */
+export const rotateKey: Verb<KeyRotateFlags, [key: string]> = async ({ context }, flags, key) => {
+  const chosen = await readChosenKey(flags.keyFrom, context);
+  const rotated = await findPlatform(context, flags).call<CreatedKey>({
+    method: "POST",
+    path: `/v1/nexus/keys/${encodeURIComponent(key)}/rotate`,
+    body: { overlap_seconds: flags.overlap, ...(chosen === undefined ? {} : { key: chosen }) },
+  });
+  const answer = showCreated(context, rotated, chosen === undefined);
+  const { previous_until } = rotated.record;
+  const old = previous_until === null ? "The old key has ended." : `The old key works until ${previous_until}.`;
+  return { ...answer, text: [...answer.text, old] };
+};
+
+/** A key that somebody chose is not repeated. */
+function showCreated({ terminal: { paint } }: CliContext, created: CreatedKey, isNew: boolean): Answer {
   const { id, role, is_weak } = created.record;
-  if (chosen !== undefined) {
+  if (!isNew) {
     const limit = is_weak ? " It is weak: Nexus refuses to start with it on an address that others can reach." : "";
     return { json: { record: created.record }, text: [`The key works from now on: ${id}, role ${role}.${limit}`] };
   }
@@ -38,11 +68,16 @@ export const createKey: Verb<KeyCreateFlags, [name: string]> = async ({ context 
     json: created,
     text: [paint("bold", created.key), paint("dim", `${id}, role ${role}. It is shown this once: keep it now.`)],
   };
-};
+}
 
 /** A key that clients have already. By reference, so that it stands in no history and in no list of processes. */
-async function readChosenKey(reference: string, context: CliContext): Promise<string> {
+async function readChosenKey(reference: string | undefined, context: CliContext): Promise<string | undefined> {
+  if (reference === undefined) return undefined;
   return (await createSecretResolver(context.environment)(reference)).trim();
+}
+
+function momentIn(expiry: Expiry): string | null {
+  return expiry === "never" ? null : new Date(Date.now() + expiry * 1_000).toISOString();
 }
 
 /** `nexus keys ls` */
@@ -51,18 +86,59 @@ export const listKeys: Verb<DataFlag & JsonFlag, []> = async ({ context }, flags
     method: "GET",
     path: "/v1/nexus/keys",
   });
-  const { terminal } = context;
-  const rows = answer.keys.map((key) => [
+  const rows = answer.keys.map((key): Cell[] => [
     key.id,
     key.name,
     key.role,
     `${key.hint}…`,
     key.created_at.slice(0, 10),
-    key.revoked_at === null
-      ? ({ text: "live", style: "green" } as const)
-      : ({ text: `revoked ${key.revoked_at.slice(0, 10)}`, style: "dim" } as const),
+    stateOf(key),
+    describeLimits(key.limits),
   ]);
-  return { json: answer, text: terminal.table(rows, ["ID", "NAME", "ROLE", "KEY", "CREATED", "STATE"]) };
+  return {
+    json: answer,
+    text: context.terminal.table(rows, ["ID", "NAME", "ROLE", "KEY", "CREATED", "STATE", "LIMITS"]),
+  };
+};
+
+function stateOf({ revoked_at, expires_at, previous_until }: KeyInfo): Cell {
+  if (revoked_at !== null) return { text: `revoked ${revoked_at.slice(0, 10)}`, style: "dim" };
+  if (expires_at !== null && Date.parse(expires_at) <= Date.now()) {
+    return { text: `expired ${expires_at.slice(0, 10)}`, style: "dim" };
+  }
+  const notes = [
+    ...(expires_at === null ? [] : [`until ${expires_at.slice(0, 10)}`]),
+    ...(previous_until === null ? [] : ["old key works too"]),
+  ];
+  return { text: ["live", ...notes].join(", "), style: "green" };
+}
+
+/** `nexus keys limit KEY` */
+export const limitKey: Verb<DataFlag & JsonFlag & LimitFlags, [key: string]> = async ({ context }, flags, key) => {
+  const changed = await findPlatform(context, flags).call<{ record: KeyInfo }>({
+    method: "PATCH",
+    path: `/v1/nexus/keys/${encodeURIComponent(key)}`,
+    body: { limits: toLimits(flags) },
+  });
+  return { json: changed, text: [`Limits of ${changed.record.name}: ${describeLimits(changed.record.limits)}.`] };
+};
+
+/** `nexus keys expire KEY` */
+export const expireKey: Verb<DataFlag & JsonFlag & { readonly in?: Expiry }, [key: string]> = async (
+  { context },
+  flags,
+  key,
+) => {
+  const changed = await findPlatform(context, flags).call<{ record: KeyInfo }>({
+    method: "PATCH",
+    path: `/v1/nexus/keys/${encodeURIComponent(key)}`,
+    body: { expires_at: momentIn(flags.in ?? 0) },
+  });
+  const { name, expires_at } = changed.record;
+  return {
+    json: changed,
+    text: [expires_at === null ? `${name} never expires.` : `${name} expires at ${expires_at}.`],
+  };
 };
 
 /** `nexus keys revoke KEY` */
