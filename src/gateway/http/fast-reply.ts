@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { ClientReply } from "../client-io.ts";
 import { httpDate } from "./http-date.ts";
 import { keepAliveMs } from "./limits.ts";
+import { type Flushable, flushAtTurnEnd } from "./turn-end.ts";
 
 /** What an answer needs of the connection that it goes out over. */
 export interface ReplyChannel {
@@ -28,7 +29,7 @@ const closingEnd = "connection: close\r\n\r\n";
  * An answer of the fast path. The head and all pieces of one turn of the event loop leave in one write; an answer
  * without a `content-length` goes out in chunks.
  */
-export class FastReply implements ClientReply {
+export class FastReply implements ClientReply, Flushable {
   status = 200;
   headersSent = false;
   readonly #channel: ReplyChannel;
@@ -103,7 +104,7 @@ export class FastReply implements ClientReply {
     if (!this.headersSent) this.writeHead(this.status, { "content-length": lengthOf(chunk) });
     if (chunk !== undefined) this.#push(chunk);
     this.#isEnded = true;
-    this.#flush();
+    this.#planFlush();
   }
 
   destroy(): void {
@@ -112,6 +113,22 @@ export class FastReply implements ClientReply {
 
   onClose(run: (finished: boolean) => void): void {
     this.#closeListeners.push(run);
+  }
+
+  /** Hands to the system what was written since the last time. */
+  flush(): void {
+    this.#isFlushPlanned = false;
+    const isNothingNew = this.#head === "" && this.#waitingBytes === 0 && !this.#isEnded;
+    if (this.#isClosed || this.#isLastSent || isNothingNew) return;
+    this.#isLastSent = this.#isEnded;
+    if (this.#promised < 0 || (this.#isEnded && this.#promised !== 0)) {
+      // The client would take a part of the next answer for the end of this one.
+      this.destroy();
+      return;
+    }
+    this.#send();
+    if (this.#channel.socket.writableNeedDrain) return;
+    this.drained();
   }
 
   /** The socket has room again. */
@@ -141,22 +158,7 @@ export class FastReply implements ClientReply {
   #planFlush(): void {
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
-    queueMicrotask(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#isFlushPlanned = false;
-    const isNothingNew = this.#head === "" && this.#waitingBytes === 0 && !this.#isEnded;
-    if (this.#isClosed || this.#isLastSent || isNothingNew) return;
-    this.#isLastSent = this.#isEnded;
-    if (this.#promised < 0 || (this.#isEnded && this.#promised !== 0)) {
-      // The client would take a part of the next answer for the end of this one.
-      this.destroy();
-      return;
-    }
-    this.#send();
-    if (this.#channel.socket.writableNeedDrain) return;
-    this.drained();
+    flushAtTurnEnd(this);
   }
 
   #send(): void {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { errors } from "undici";
 import { type AnswerConnection, type AnswerHandler, AnswerReader } from "./answer-reader.ts";
+import { type Flushable, flushAtTurnEnd } from "./turn-end.ts";
 
 /** Where a server listens, and how it is called in requests. */
 export interface Origin {
@@ -43,10 +44,12 @@ function sharedReadBytes(): Buffer {
 }
 
 /** One connection to a server: one request at a time. It is used again only when nothing at all is left over. */
-export class UpstreamConnection implements AnswerConnection {
+export class UpstreamConnection implements AnswerConnection, Flushable {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
   #reader: AnswerReader | undefined;
+  /** The request that goes out at the end of this turn. */
+  #unsent: WireRequest | undefined;
   /** When it must not be used any more, in ms of `performance.now`. */
   #expiresAt = 0;
   #isStopped = false;
@@ -92,6 +95,14 @@ export class UpstreamConnection implements AnswerConnection {
     this.#reader = reader;
     handler.onRequestStart(reader);
     if (reader.isOver) return;
+    this.#unsent = request;
+    flushAtTurnEnd(this);
+  }
+
+  flush(): void {
+    const request = this.#unsent;
+    this.#unsent = undefined;
+    if (request === undefined || this.#socket.destroyed) return;
     const { head, body } = request;
     const socket = this.#socket;
     if (body === null) {
@@ -131,8 +142,8 @@ export class UpstreamConnection implements AnswerConnection {
   }
 
   #onRead(bytes: Buffer): boolean {
-    // Nothing was asked: whatever this is, the next answer must not begin with it.
-    if (this.#reader === undefined) this.#socket.destroy();
+    // Nothing was asked yet: whatever this is, the next answer must not begin with it.
+    if (this.#reader === undefined || this.#unsent !== undefined) this.#socket.destroy();
     else this.#isStopped = !this.#reader.read(bytes);
     return !this.#isStopped;
   }
