@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { checkAnswers } from "./check-answer.ts";
 import type { Flags } from "./flags.ts";
 import type { GatewayKind, RunningGateway } from "./gateways/gateway.ts";
@@ -39,7 +40,7 @@ export async function enter(kind: GatewayKind, bench: Bench): Promise<{ result: 
   const { name, title, features } = kind;
   let version = "";
   try {
-    version = await kind.prepare({ mayInstall: flags.mayInstall, signal });
+    version = await kind.prepare({ mayInstall: flags.mayInstall, isQuick: flags.quick, signal });
     const directory = join(bench.directory, name);
     mkdirSync(directory, { mode: 0o700 });
     const running = await kind.start({ directory, cores: cores.gateway, upstreamPort, workers: 1, signal });
@@ -65,10 +66,22 @@ export async function compare(load: Load, contestants: readonly Contestant[], be
     if (!hasTime(contestants.length * (flags.seconds + overheadSeconds))) break;
     for (const { kind, running } of contestants) {
       await book.note(kind, `${load.title}, round ${round} of ${flags.rounds}`, () => load.run(running, place));
+      await recover(running);
       running.process?.trim();
     }
   }
   return book.rows();
+}
+
+/** What a gateway couldn't do in time isn't to count against it in the next load. Most answer at once. */
+async function recover(running: RunningGateway): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) {
+    const isWell = await checkAnswers(running).then(
+      () => true,
+      () => false,
+    );
+    if (isWell || running.process?.hasEnded()) return;
+  }
 }
 
 /** The rounds of a load as they come in. */
@@ -114,8 +127,12 @@ export class Book {
   }
 }
 
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Why something failed, without what is different on every machine: where the clone is, and whom its tools ask. */
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(root, "").replaceAll(/https?:\/\/(?!127\.0\.0\.1)[^\s:]+/g, "the registry");
 }
 
 function describe(row: string, figures: Figures): string {

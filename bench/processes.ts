@@ -99,6 +99,8 @@ export interface RunOptions {
   readonly cores?: readonly number[];
   readonly timeoutMs: number;
   readonly directory?: string;
+  /** Added to this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -108,6 +110,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
+    env: { ...process.env, ...options.environment },
     ...(options.directory === undefined ? {} : { cwd: options.directory }),
   });
   let [output, complaint] = ["", ""];

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bench, Book, type Contestant, compare, enter } from "./contest.ts";
 import { type Flags, readFlags, usage } from "./flags.ts";
+import { needDebian } from "./gateways/debian.ts";
 import { gateways } from "./gateways/index.ts";
 import { judge } from "./goals.ts";
 import { loads } from "./loads/index.ts";
@@ -116,6 +117,7 @@ async function measureParts({ cores, signal, hasTime, say: tell }: Bench): Promi
 
 async function measureAll(flags: Flags, directory: string, signal: AbortSignal): Promise<Results> {
   const cores = shareCores(1);
+  await needDebian("wrk", "wrk", { mayInstall: flags.mayInstall, signal });
   const { mock, upstreamPort } = await startMock(directory, cores);
   const bench: Bench = {
     flags,

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { run } from "../processes.ts";
+import type { PrepareOptions } from "./gateway.ts";
 
 /** `apt-get update`, once a run. */
 let updated: Promise<unknown> | undefined;
@@ -11,15 +12,15 @@ let updated: Promise<unknown> | undefined;
 export async function needDebian(
   program: string,
   packageName: string,
-  options: { mayInstall: boolean; signal: AbortSignal },
+  { mayInstall, signal }: Pick<PrepareOptions, "mayInstall" | "signal">,
 ): Promise<void> {
   if (findProgram(program)) return;
   const hint = `${program} is not installed: \`apt-get install ${packageName}\``;
-  if (!options.mayInstall || process.getuid?.() !== 0 || !findProgram("apt-get")) throw new Error(hint);
-  updated ??= run(["apt-get", "update", "-qq"], { timeoutMs: 120_000, signal: options.signal });
+  if (!mayInstall || process.getuid?.() !== 0 || !findProgram("apt-get")) throw new Error(hint);
+  updated ??= run(["apt-get", "update", "-qq"], { timeoutMs: 120_000, signal });
   await updated;
   const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", packageName];
-  await run(install, { timeoutMs: 300_000, signal: options.signal });
+  await run(install, { timeoutMs: 300_000, signal });
   if (!findProgram(program)) throw new Error(hint);
 }
 

@@ -24,6 +24,13 @@ export interface RunningGateway {
   readonly process: Started | undefined;
 }
 
+export interface PrepareOptions {
+  readonly mayInstall: boolean;
+  /** Nothing that takes longer than seconds. */
+  readonly isQuick: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** One row of the comparison. */
 export interface GatewayKind {
   readonly name: string;
@@ -33,7 +40,7 @@ export interface GatewayKind {
   /** Whether it can run more than one worker, and is asked to. */
   readonly hasWorkers: boolean;
   /** Installs it when `mayInstall`. Resolves to its version. @throws Error that says why it can't run here. */
-  readonly prepare: (options: { mayInstall: boolean; signal: AbortSignal }) => Promise<string>;
+  readonly prepare: (options: PrepareOptions) => Promise<string>;
   /** Starts it and resolves when it is ready. @throws Error that says why not. */
   readonly start: (place: Place) => Promise<RunningGateway>;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { run, type StartOptions, start, untilReady } from "../processes.ts";
 import { model } from "../wire.ts";
 import { chatPath, freePort, type GatewayKind, logFile, type Place, type RunningGateway } from "./gateway.ts";
-import { installedDirectory, installMs, installOnce } from "./peers.ts";
+import { installedDirectory, installOnce, patience } from "./peers.ts";
 
 const home = join(installedDirectory, ".go");
 const startMs = 60_000;
@@ -31,10 +31,15 @@ function goGateway(options: GoGateway): GatewayKind {
     title,
     features,
     hasWorkers: false,
-    async prepare({ mayInstall, signal }) {
-      await installOnce(program, { mayInstall, signal }, async () => {
+    async prepare(limits) {
+      const { signal } = limits;
+      await installOnce(program, limits, async () => {
         mkdirSync(home, { recursive: true });
-        await run(["env", `GOBIN=${home}`, "go", "install", `${module}@latest`], { timeoutMs: installMs, signal });
+        await run(["go", "install", `${module}@latest`], {
+          environment: { GOBIN: home },
+          timeoutMs: patience(limits),
+          signal,
+        });
       });
       const text = await run(["go", "version", "-m", program], { timeoutMs: 10_000, signal });
       return /^\s+mod\s+\S+\s+(\S+)/m.exec(text)?.[1] ?? "";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { run, start, untilReady } from "../processes.ts";
 import { model } from "../wire.ts";
 import { freePort, type GatewayKind, logFile, type Place, plain } from "./gateway.ts";
-import { installedDirectory, installMs, installOnce, peersDirectory } from "./peers.ts";
+import { installedDirectory, installOnce, patience, peersDirectory } from "./peers.ts";
 
 const home = join(installedDirectory, ".litellm");
 const program = join(home, "bin", "litellm");
@@ -29,11 +29,13 @@ export const litellm: GatewayKind = {
   title: "LiteLLM",
   features: "key (the master key), route, log line, metrics; limits and record need its database",
   hasWorkers: false,
-  async prepare({ mayInstall, signal }) {
-    await installOnce(program, { mayInstall, signal }, async () => {
-      await run(["python3", "-m", "venv", home], { timeoutMs: installMs, signal });
+  async prepare(options) {
+    const limits = { timeoutMs: patience(options), signal: options.signal };
+    await installOnce(program, options, async () => {
+      if (options.isQuick) throw new Error("not installed; it takes minutes: run once without --quick");
+      await run(["python3", "-m", "venv", home], limits);
       const install = [join(home, "bin", "pip"), "install", "--quiet", "--requirement", requirements];
-      await run(install, { timeoutMs: installMs, signal });
+      await run(install, limits);
     });
     return /==([\d.]+)/.exec(readFileSync(requirements, "utf8"))?.[1] ?? "";
   },

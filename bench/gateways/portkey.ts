@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, start, untilReady } from "../processes.ts";
 import { freePort, type GatewayKind, logFile, plain } from "./gateway.ts";
-import { installedDirectory, installMs, installOnce, peersDirectory } from "./peers.ts";
+import { installedDirectory, installOnce, patience, peersDirectory } from "./peers.ts";
 
 const home = join(installedDirectory, "@portkey-ai", "gateway");
 const entry = join(home, "build", "start-server.js");
@@ -13,10 +13,10 @@ export const portkey: GatewayKind = {
   title: "Portkey",
   features: "route; it has no key, limits, record, log line or metrics without its hosted part",
   hasWorkers: false,
-  async prepare({ mayInstall, signal }) {
+  async prepare(options) {
     const install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
-    await installOnce(entry, { mayInstall, signal }, () =>
-      run(install, { timeoutMs: installMs, directory: peersDirectory, signal }),
+    await installOnce(entry, options, () =>
+      run(install, { timeoutMs: patience(options), directory: peersDirectory, signal: options.signal }),
     );
     const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8")) as { version: string };
     return manifest.version;
