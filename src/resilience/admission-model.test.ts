@@ -79,7 +79,8 @@ class World {
       model,
       class: name,
       tenant,
-      kind: isRetry ? "" : keys.join(),
+      // A retry is of the kind of all that can go anywhere, and cannot go back to where it was.
+      kind: isRetry ? places.join() : keys.toSorted().join(),
       deadlineAt: Number.POSITIVE_INFINITY,
       signal: client.signal,
       isRetry,

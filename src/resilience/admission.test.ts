@@ -128,6 +128,41 @@ describe("Admission: slots", () => {
     assert.deepEqual(served, ["1", "2", "3", "4"]);
   });
 
+  it("looks at once where a request can go since the fleet has changed", async () => {
+    const { request, release, served, admission } = open({ a: 1, b: 1 });
+    let now = at("a");
+    request("on b", { candidates: () => at("b") });
+    request("on a");
+    request("waits", { candidates: () => now });
+    now = at("b");
+    admission.fleetChanged();
+    await release("on b");
+    assert.equal(served.at(-1), "waits");
+  });
+
+  it("lets nobody pass those who wait when more becomes possible without an event", async () => {
+    const { request, served, limits, clock } = open({ a: 1 });
+    for (const name of ["1", "2"]) request(name);
+    limits.a = 2;
+    request("3");
+    assert.deepEqual(served, ["1"]);
+    await clock.tick(100);
+    assert.deepEqual(served, ["1", "2"]);
+  });
+
+  it("estimates the wait for an instance while somebody waits for it", async () => {
+    const { admission, request, release, clock } = open({ a: 2, b: 1 });
+    for (const name of ["1", "2"]) request(name);
+    await clock.tick(3_000);
+    request("3");
+    assert.equal(admission.waitMsOf("a"), 0, "nothing is measured yet");
+    await release("1");
+    assert.equal(admission.waitMsOf("a"), 0, "nobody waits");
+    request("4");
+    assert.equal(admission.waitMsOf("a"), 3_000);
+    assert.equal(admission.waitMsOf("b"), 0);
+  });
+
   it("refuses with what the plan throws, the newcomer and the one who waits", async () => {
     const { request, release, failed, clock } = open({ a: 1 });
     const away = new NexusError("no_instance_available", "away");

@@ -337,7 +337,7 @@ export class Admission<C extends { readonly key: string }> {
   #serve(waiter: Waiter<C>, candidate: C): void {
     const { clock } = this.#options;
     const rate = this.#rateOf(waiter.ask.model);
-    const settle = waiter.queue.serve(waiter, rate.holdMs ?? assumedHoldMs);
+    const settle = waiter.queue.serve(waiter, Math.max(1, rate.holdMs ?? assumedHoldMs));
     this.#hasLeft(waiter);
     const turn = { waitedMs: clock.monotonic() - waiter.queuedAt, settle };
     waiter.resolve(new HeldSlot(candidate, rate, this.#from, turn));

@@ -78,9 +78,6 @@ export class FairLine<W extends Standing> {
     const line = this.#lineOf(tenant);
     line.served = Math.max(line.served, this.#level - turnsMax * priceMs);
     this.#charge(line, priceMs);
-    // The last to have been served stands behind those that have had as much.
-    this.#lines.delete(tenant);
-    this.#lines.set(tenant, line);
     this.leave(waiter);
     this.#sweep();
     return (trueMs) => {

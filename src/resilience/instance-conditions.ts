@@ -46,9 +46,14 @@ export class InstanceCondition {
     return this.ejection.reason;
   }
 
-  /** Undefined, or why it is left alone for a while: it answered 429. */
+  /** Milliseconds for which it is left alone: it answered 429. */
+  get limitedForMs(): number {
+    return Math.max(0, this.#limitedUntil - this.#clock.monotonic());
+  }
+
+  /** Undefined, or why it is left alone for a while. */
   get limited(): string | undefined {
-    const leftMs = this.#limitedUntil - this.#clock.monotonic();
+    const leftMs = this.limitedForMs;
     return leftMs > 0 ? `asked to be left alone for another ${Math.ceil(leftMs / 1_000)} s` : undefined;
   }
 

@@ -1,7 +1,9 @@
 import type { Clock } from "../base/clock.ts";
 
-/** It halves in this time: a bad spell is forgotten within a minute. */
-const halfLifeMs = 10_000;
+/** It halves in this time: a bad spell is forgotten within ten seconds, or an idle fleet would never return to it. */
+const halfLifeMs = 2_000;
+/** Small enough to forget: among idle instances any penalty at all decides. */
+const forgottenBelow = 0.1;
 const penaltyMax = 8;
 
 /**
@@ -20,8 +22,7 @@ export class Penalty {
   get value(): number {
     if (this.#value === 0) return 0;
     const value = this.#value * 2 ** ((this.#at - this.#clock.monotonic()) / halfLifeMs);
-    // Small enough to change no choice: spare the next reader the power.
-    if (value < 0.01) this.#value = 0;
+    if (value < forgottenBelow) this.#value = 0;
     return this.#value === 0 ? 0 : value;
   }
 
