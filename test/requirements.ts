@@ -130,6 +130,8 @@ export const requirements = {
   "clients.ollama":
     "Ollama's own client chats, generates, embeds, lists and shows models, streams, aborts and sees errors.",
 
+  "operations.realtime": "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
+
   // Explaining.
   "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",
   "explain.dry-run": "A dry run says where a request would go, or why it would be refused, and sends nothing.",

@@ -1,4 +1,5 @@
 import type { Operation } from "../contract/operations.ts";
+import { replaceFormModel, scanMultipart } from "../openai/scan-multipart.ts";
 import { replaceModel, scanRequest } from "../openai/scan-request.ts";
 import { translatorsFrom } from "../translate/compose-translations.ts";
 import type { Translation, TranslationContext, Translator } from "../translate/translation.ts";
@@ -66,6 +67,21 @@ export function readJsonAsk(source: AskSource): Ask {
   return { operation, model: scan.model, stream: scan.stream, needs: { ...scan.needs }, ways, bytes: body.length };
 }
 
+/**
+ * Reads a form with files in it. Forms are passed on as they are: nobody has another word for what they carry.
+ * @throws NexusError when the body is no such form.
+ */
+export function readFormAsk(operation: AskedOperation, body: Buffer, contentType: string): Ask {
+  const scan = scanMultipart(body, contentType);
+  const way: Way = {
+    operationId: operation.id,
+    contentType,
+    bodyFor: (model) => replaceFormModel(body, scan, model),
+    translation: () => undefined,
+  };
+  return { operation, model: scan.model, stream: scan.stream, needs: {}, ways: [way], bytes: body.length };
+}
+
 /** The body is parsed once, and only when somebody has to look into it. */
 function translatedWays({ operation, body, translators, context }: AskSource): readonly Way[] {
   const request = once(() => JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
@@ -84,8 +100,8 @@ function translatedWay(
     operationId: to,
     contentType: "application/json",
     bodyFor(model) {
-      const { body } = translation();
-      return replaceModel(body, scanRequest(body), model);
+      const { body, bodyFor } = translation();
+      return bodyFor?.(model) ?? replaceModel(body, scanRequest(body), model);
     },
     translation,
   };

@@ -21,7 +21,7 @@ export class ClientAnswer {
   constructor(exchange: Exchange, heartbeatMs: number) {
     this.#exchange = exchange;
     this.#heartbeatMs = heartbeatMs;
-    this.#lastWords = (error, status) => [exchange.dialect.errorEvent(error, status)];
+    this.#lastWords = (error, status) => [exchange.dialect.errorEvent(error, status, exchange.id)];
   }
 
   get isOpen(): boolean {
@@ -88,15 +88,17 @@ export class ClientAnswer {
     if (error.retryAfterSeconds !== undefined && !this.isOpen) {
       this.#exchange.reply.setHeader("retry-after", error.retryAfterSeconds);
     }
+    // Clients repeat what failed; where everybody was tried already, that would only be more of the same.
+    if (error.exhausted && !this.isOpen) this.#exchange.reply.setHeader("x-should-retry", "false");
     this.failWith(error.status, toErrorBody(error));
   }
 
   failWith(status: number, body: ErrorBody): void {
     this.#stopHeartbeat();
-    const { reply, dialect } = this.#exchange;
+    const { reply, dialect, id } = this.#exchange;
     this.#exchange.errorCode = body.error.code;
     if (!this.isOpen) {
-      const json = JSON.stringify(dialect.errorBody(body, status));
+      const json = JSON.stringify(dialect.errorBody(body, status, id));
       this.end(status, { "content-type": "application/json; charset=utf-8" }, Buffer.from(json));
     } else if (this.#isStream) {
       this.#write(

@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeader } from "node:http";
+import type { WebSocket } from "ws";
 
 /** Takes a request's body as it arrives. */
 export interface BodySink {
@@ -7,6 +8,17 @@ export interface BodySink {
   end(): void;
   /** The rest will not come: the client left. */
   fail(): void;
+}
+
+/** The way out of HTTP. */
+export interface ClientUpgrade {
+  /**
+   * Takes the connection over and speaks WebSocket on it. The exchange ends with it.
+   * @throws NexusError `invalid_request` when the client's handshake is none.
+   */
+  accept(): Promise<WebSocket>;
+  /** The conversation has come to its proper end. */
+  endedWell(): void;
 }
 
 /** One request as the client sent it, whichever server read it. Its head was checked: see `check-head.ts`. */
@@ -22,6 +34,8 @@ export interface ClientRequest {
   header(name: string): string | undefined;
   /** Whether the head announces a body. */
   readonly hasBody: boolean;
+  /** Present when the client asks to leave HTTP for a WebSocket. */
+  readonly upgrade?: ClientUpgrade;
   /** Hands the body over, once, from its first byte; a client that waits to be asked for it is asked now. */
   receiveBody(sink: BodySink): void;
   /** Goes on after the sink asked for a pause. */

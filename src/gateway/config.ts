@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { admissionConfigSchema } from "../resilience/config.ts";
+import { operationTimeoutsSchema } from "../routing/config.ts";
 
 const milliseconds = (value: number, text: string) => z.int().positive().max(86_400_000).default(value).describe(text);
 
@@ -25,10 +27,18 @@ const timeoutsSchema = z.strictObject({
     2_000,
     "To open a connection to an instance. A LAN answers in 1 ms; 2 s survives one lost SYN.",
   ),
-  firstTokenMs: milliseconds(60_000, "From sending the request to the first byte of the answer."),
+  firstTokenMs: z
+    .int()
+    .positive()
+    .max(86_400_000)
+    .optional()
+    .describe(
+      "From sending the request to the first byte of the answer. Default: the operation's own, 60 s for text and 600 s for pictures and sound.",
+    ),
   stallMs: milliseconds(30_000, "Between two pieces of an answer that has begun."),
   heartbeatMs: milliseconds(15_000, "Between the comments that keep a waiting stream open through proxies."),
   drainMs: milliseconds(30_000, "For requests in flight when the gateway is told to stop."),
+  operations: operationTimeoutsSchema.optional().describe("Deadlines of single operations, by their id."),
 });
 
 const retrySchema = z.strictObject({
@@ -75,6 +85,7 @@ export const gatewayConfigSchema = z.strictObject({
   retry: retrySchema.prefault({}),
   ejection: ejectionSchema.prefault({}),
   probes: probesSchema.prefault({}),
+  admission: admissionConfigSchema.prefault({}),
 });
 
 /** `aliases`: names that clients may ask for, and the model each one means. */

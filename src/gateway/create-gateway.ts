@@ -1,14 +1,20 @@
 import type { Clock } from "../base/clock.ts";
+import { NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RegistryView } from "../registry/registry.ts";
+import { Admission } from "../resilience/admission.ts";
+import { ColdStarts } from "../resilience/cold-starts.ts";
 import { InstanceConditions } from "../resilience/instance-conditions.ts";
 import { ReadinessMonitor } from "../resilience/readiness-monitor.ts";
 import { RetryBudget } from "../resilience/retry-budget.ts";
+import { compileRoutes } from "../routing/compile-routes.ts";
+import type { RoutesConfig } from "../routing/config.ts";
 import { indexModels, type ModelIndex } from "../routing/model-index.ts";
+import type { Candidate } from "../routing/route-plan.ts";
 import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.ts";
 import { createGatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
@@ -20,6 +26,7 @@ export interface GatewayOptions {
   readonly listen: ListenConfig;
   readonly auth: AuthConfig;
   readonly aliases: Aliases;
+  readonly routes: RoutesConfig;
   readonly identity: GatewayIdentity;
   /** The fleet. The gateway is ready once `viewReady` settles. */
   readonly view: RegistryView;
@@ -40,12 +47,20 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
+/** For requests that are no operation: probes, and what the control process is asked. */
+const firstTokenMs = 60_000;
+
 /** Puts the parts of a gateway together and listens. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, view, clock, log } = options;
   const conditions = new InstanceConditions(settings.ejection, clock);
+  const admission = new Admission<Candidate>({
+    settings: settings.admission,
+    clock,
+    limitOf: ({ key }) => conditions.of(key).limit,
+  });
   const upstreams = new Upstreams({
-    timeouts: settings.timeouts,
+    timeouts: { ...settings.timeouts, firstTokenMs: settings.timeouts.firstTokenMs ?? firstTokenMs },
     probes: settings.probes,
     resolveSecret: options.resolveSecret,
   });
@@ -58,6 +73,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     clock,
     onChange(key, unready) {
       metrics.instanceChanged(key, unready);
+      admission.fleetChanged();
       if (unready === undefined) log.info({ instance: key }, "instance ready");
       else log.warn({ instance: key, reason: unready }, "instance unready");
     },
@@ -66,6 +82,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const stopPruning = view.onChange((snapshot) => {
     upstreams.retain(snapshot.instances.values());
     models.index();
+    admission.fleetChanged();
   });
   const state = { hasView: false, draining: false };
   const noteView = () => {
@@ -77,7 +94,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     {
       ...options,
       ...models,
+      routes: compileRoutes(options.routes),
       conditions,
+      admission,
+      coldStarts: new ColdStarts(clock),
       upstreams,
       retryBudget: new RetryBudget({ ratio: settings.retry.budgetRatio, min: settings.retry.budgetMin }),
       metrics,
@@ -92,6 +112,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     url: server.url,
     async close() {
       state.draining = true;
+      admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));
       await server.close(settings.timeouts.drainMs);
       monitor.close();
       stopPruning();

@@ -4,6 +4,7 @@ import type { Logger } from "../base/logger.ts";
 import type { KeyRole } from "../keys/key-record.ts";
 import type { KnownKey } from "../keys/known-key.ts";
 import type { Usage } from "../openai/usage.ts";
+import type { AdmissionClass } from "../resilience/model-queue.ts";
 import type { RoutePlan } from "../routing/route-plan.ts";
 import { openaiDialect } from "../translate/openai-dialect.ts";
 import type { ClientDialect } from "../translate/translation.ts";
@@ -15,6 +16,8 @@ export interface Caller {
   readonly role: KeyRole;
   /** Its tenant, limits and allow-lists; undefined without keys. */
   readonly key?: KnownKey;
+  /** Whose key it is: tenants take turns in queues. */
+  readonly tenant?: string;
 }
 
 /** One try of one instance, as the record keeps it. */
@@ -34,10 +37,11 @@ export interface AttemptRecord {
 export class Exchange {
   readonly id: string;
   readonly trace: TraceContext;
-  readonly log: Logger;
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  readonly #parentLog: Logger;
+  #log: Logger | undefined;
   readonly startedAt: number;
   readonly request: ClientRequest;
   readonly reply: ClientReply;
@@ -48,6 +52,10 @@ export class Exchange {
   caller: Caller | undefined;
   model: string | undefined;
   stream = false;
+  /** How urgent it is. */
+  class: AdmissionClass = "default";
+  /** On `clock.monotonic()`: when the client gives up waiting for the first byte, if it has said so. */
+  deadlineAt: number | undefined;
   /** Where it could go and why not elsewhere, once that was decided. */
   plan: RoutePlan | undefined;
   instance: string | undefined;
@@ -72,7 +80,7 @@ export class Exchange {
     this.reply = reply;
     this.id = requestIdFrom(request.header("x-request-id"));
     this.trace = traceFrom(request.header("traceparent"));
-    this.log = context.log.child({ request_id: this.id, trace_id: this.trace.traceId });
+    this.#parentLog = context.log;
     this.clock = context.clock;
     this.startedAt = context.clock.monotonic();
     const controller = new AbortController();
@@ -81,5 +89,11 @@ export class Exchange {
       if (!finished) controller.abort();
     });
     reply.setHeader("x-request-id", this.id);
+  }
+
+  /** Names the exchange on every line. Made when it is first needed: most exchanges have nothing to say but their end. */
+  get log(): Logger {
+    this.#log ??= this.#parentLog.child({ request_id: this.id, trace_id: this.trace.traceId });
+    return this.#log;
   }
 }

@@ -4,9 +4,13 @@ import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
+import type { Admission } from "../resilience/admission.ts";
+import type { ColdStarts } from "../resilience/cold-starts.ts";
 import type { InstanceConditions } from "../resilience/instance-conditions.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
+import type { CompiledRoutes } from "../routing/compile-routes.ts";
 import type { ModelIndex } from "../routing/model-index.ts";
+import type { Candidate } from "../routing/route-plan.ts";
 import type { Aliases, AuthConfig, GatewayConfig } from "./config.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
 import type { UpstreamRequest, Upstreams } from "./upstream.ts";
@@ -25,12 +29,15 @@ export interface GatewayParts {
   readonly settings: GatewayConfig;
   readonly auth: AuthConfig;
   readonly aliases: Aliases;
+  readonly routes: CompiledRoutes;
   readonly identity: GatewayIdentity;
   /** The fleet by model, as of now. */
   readonly index: () => ModelIndex;
   /** Whether a model that nobody offers now was offered a short while ago. */
   readonly wasOffered: (model: string) => boolean;
   readonly conditions: InstanceConditions;
+  readonly admission: Admission<Candidate>;
+  readonly coldStarts: ColdStarts;
   readonly upstreams: Upstreams;
   readonly keys: KeyCache;
   readonly meter: Meter;

@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from "node:http";
-import type { BodySink, ClientReply, ClientRequest } from "./client-io.ts";
+import type { BodySink, ClientReply, ClientRequest, ClientUpgrade } from "./client-io.ts";
 
 /** A request that Node's own server read. */
 export class NodeRequest implements ClientRequest {
@@ -8,11 +8,14 @@ export class NodeRequest implements ClientRequest {
   readonly rawHeaders: readonly string[];
   readonly remoteAddress: string;
   readonly #message: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly upgrade?: ClientUpgrade;
+  readonly #response: ServerResponse | undefined;
 
-  constructor(message: IncomingMessage, response: ServerResponse) {
+  /** `response` is what asks for a body that waits to be asked for; a request to leave HTTP has none. */
+  constructor(message: IncomingMessage, response: ServerResponse | undefined, upgrade?: ClientUpgrade) {
     this.#message = message;
     this.#response = response;
+    if (upgrade !== undefined) this.upgrade = upgrade;
     this.method = message.method ?? "";
     this.target = message.url ?? "";
     this.rawHeaders = message.rawHeaders;
@@ -31,7 +34,7 @@ export class NodeRequest implements ClientRequest {
 
   receiveBody(sink: BodySink): void {
     const message = this.#message;
-    if (this.header("expect") !== undefined) this.#response.writeContinue();
+    if (this.header("expect") !== undefined) this.#response?.writeContinue();
     let over = false;
     message.on("data", (chunk: Buffer) => {
       if (!sink.data(chunk)) message.pause();

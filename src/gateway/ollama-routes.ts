@@ -14,6 +14,7 @@ import {
 } from "../translate/ollama-models.ts";
 import type { Translator } from "../translate/translation.ts";
 import { type AskedOperation, readJsonAsk } from "./ask.ts";
+import { readWishes } from "./client-wishes.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { listModels } from "./list-models.ts";
@@ -49,6 +50,7 @@ async function serveAsking(
   exchange: Exchange,
   parts: GatewayParts,
 ): Promise<void> {
+  readWishes(exchange);
   const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: ollamaMediaTypes });
   exchange.readAt = exchange.clock.monotonic();
   const context = translationContext(exchange, parts);

@@ -3,7 +3,7 @@ import { AttemptFailure, type AttemptFailureKind } from "../resilience/attempt-f
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** Answers that another instance may better. 500 is not one: a request that crashes a server would crash them all. */
-export function refusalOf(answer: UpstreamAnswer): AttemptFailure | undefined {
+export function refusalOf(answer: Pick<UpstreamAnswer, "status" | "headers">): AttemptFailure | undefined {
   const { status } = answer;
   const detail = `status ${status}`;
   const make = (error: NexusError, kind: AttemptFailureKind = "status") => new AttemptFailure(kind, error, status);
@@ -36,7 +36,7 @@ export function refusalOf(answer: UpstreamAnswer): AttemptFailure | undefined {
   }
 }
 
-function retryAfterOf(answer: UpstreamAnswer): number | undefined {
+function retryAfterOf(answer: Pick<UpstreamAnswer, "headers">): number | undefined {
   const seconds = Number(answer.headers["retry-after"]);
   return Number.isInteger(seconds) && seconds >= 0 && seconds <= 86_400 ? seconds : undefined;
 }

@@ -16,6 +16,7 @@ import {
   serveOpenapi,
   serveReadiness,
 } from "./serve-platform.ts";
+import { serveRealtime } from "./serve-realtime.ts";
 import { serveDryRun, serveRecord, serveRecords } from "./serve-records.ts";
 import { translators } from "./translators.ts";
 
@@ -52,9 +53,8 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
   { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
   { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
-  ...operations
-    .filter(({ owner, model, body }) => owner === "instance" && model === "body" && body !== "multipart")
-    .map(operationRoute),
+  ...operations.filter(({ owner, model }) => owner === "instance" && model === "body").map(operationRoute),
+  { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
   ...ollamaRoutes,
   { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
   { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "key", serve: serveRecord },

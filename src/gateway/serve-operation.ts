@@ -1,9 +1,11 @@
 import { NexusError } from "../base/errors.ts";
+import type { BodyKind } from "../contract/operations.ts";
 import { readBackendError } from "../openai/backend-error.ts";
 import type { Translator } from "../translate/translation.ts";
-import { type Ask, type AskedOperation, readJsonAsk } from "./ask.ts";
+import { type Ask, type AskedOperation, readFormAsk, readJsonAsk } from "./ask.ts";
 import { ClientAnswer } from "./client-answer.ts";
-import { type Begun, plannedRoute, tryPlan } from "./dispatch.ts";
+import { readWishes } from "./client-wishes.ts";
+import { type Begun, dispatch, httpOpener } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
@@ -18,19 +20,37 @@ export interface Understanding {
   readonly translators: readonly Translator[];
 }
 
+const json = "application/json";
+const form = "multipart/form-data";
+const mediaTypesOf: Readonly<Record<BodyKind, readonly string[]>> = {
+  json: [json],
+  multipart: [form],
+  either: [json, form],
+  none: [],
+};
+
+function isForm(contentType: string): boolean {
+  return contentType.toLowerCase().startsWith(form);
+}
+
 /** Serves an operation that instances offer: read, scan, plan, try, relay. Streams and whole answers alike. */
 export async function serveOperation(
   exchange: Exchange,
   understanding: Understanding,
   parts: GatewayParts,
 ): Promise<void> {
-  const body = await readBody(exchange, parts.settings.bodyBytesMax);
+  const { operation } = understanding;
+  readWishes(exchange);
+  const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: mediaTypesOf[operation.body] });
   exchange.readAt = exchange.clock.monotonic();
-  const ask = readJsonAsk({ ...understanding, body, context: translationContext(exchange, parts) });
+  const contentType = exchange.request.header("content-type") ?? "";
+  const ask = isForm(contentType)
+    ? readFormAsk(operation, body, contentType)
+    : readJsonAsk({ ...understanding, body, context: translationContext(exchange, parts) });
   await serveAsk(exchange, ask, parts);
 }
 
-/** Serves what was read: plan, try, relay. `observer` sees the answer as the client gets it. */
+/** Serves what was read: plan, wait, try, relay. `observer` sees the answer as the client gets it. */
 export async function serveAsk(
   exchange: Exchange,
   ask: Ask,
@@ -38,13 +58,13 @@ export async function serveAsk(
   observer?: AnswerObserver,
 ): Promise<void> {
   exchange.stream = ask.stream;
-  const dispatch = { exchange, ask, parts };
-  const plan = plannedRoute(dispatch);
+  const question = { exchange, ask, parts };
   const client = new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs);
   const closeRequest = parts.retryBudget.openRequest();
-  if (exchange.stream) client.keepAlive();
   try {
-    const begun = await tryPlan(plan, dispatch);
+    const begun = await dispatch(question, httpOpener(question), () => {
+      if (exchange.stream) client.keepAlive();
+    });
     await relayBegun(begun, exchange, client, observer);
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;
@@ -58,21 +78,21 @@ export async function serveAsk(
 }
 
 async function relayBegun(
-  { answer, condition, way }: Begun,
+  begun: Begun<UpstreamAnswer>,
   exchange: Exchange,
   client: ClientAnswer,
   observer: AnswerObserver | undefined,
 ): Promise<void> {
+  const { answer, way } = begun;
   try {
     if (answer.status < 300) await relayAnswer({ exchange, answer, client, way, observer });
     else await relayRefusal(exchange, answer, client);
-    condition.ejection.succeed();
+    begun.succeed();
   } catch (error) {
-    if (error instanceof NexusError && error.source === "service") condition.ejection.fail(error.message);
-    else condition.ejection.withdraw();
+    if (error instanceof NexusError && error.source === "service") begun.breakOff(error.message);
     throw error;
   } finally {
-    condition.inFlight--;
+    begun.withdraw();
   }
 }
 

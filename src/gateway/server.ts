@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
+import { serveUpgrade } from "./accept-upgrade.ts";
 import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { openFastFront } from "./http/fast-front.ts";
@@ -33,6 +35,7 @@ export interface ListeningServer {
 export async function listen(parts: GatewayParts, address: { host: string; port: number }): Promise<ListeningServer> {
   const server = createNodeServer(parts);
   const connections = trackConnections(server);
+  const upgraded = trackUpgraded(server);
   const [takeOver] = server.listeners("connection");
   if (takeOver === undefined) throw new TypeError("Node's HTTP server has no reader of connections");
   const front = openFastFront({
@@ -64,6 +67,7 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
       const timer = setTimeout(() => {
         front.destroy();
         server.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
       }, graceMs);
       await closed;
       front.destroy();
@@ -86,7 +90,18 @@ function createNodeServer(parts: GatewayParts): Server {
     take,
   );
   // Without a listener Node would ask for every body before anybody has looked at who sends it and how large it is.
-  return server.on("checkContinue", take);
+  server.on("checkContinue", take);
+  return server.on("upgrade", (request, socket, head) => void serveUpgrade(request, socket, head, parts));
+}
+
+/** Connections that left HTTP: Node's server waits for their end and does not know them. */
+function trackUpgraded(server: Server): ReadonlySet<Duplex> {
+  const upgraded = new Set<Duplex>();
+  server.on("upgrade", (_request, socket) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
+  });
+  return upgraded;
 }
 
 async function handle(request: IncomingMessage, response: ServerResponse, parts: GatewayParts): Promise<void> {

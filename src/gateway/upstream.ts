@@ -1,5 +1,6 @@
 import { type Dispatcher, Pool } from "undici";
 import { describeError, NexusError } from "../base/errors.ts";
+import { credentialHeaders } from "../contract/credential-headers.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
 import type { ProbeResult } from "../resilience/readiness-monitor.ts";
@@ -13,6 +14,8 @@ export interface UpstreamRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | null;
   readonly signal: AbortSignal;
+  /** Default: those of the gateway. */
+  readonly timeouts?: UpstreamTimeouts;
 }
 
 export interface UpstreamsOptions {
@@ -46,8 +49,8 @@ export class Upstreams {
    */
   async send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
     const base = baseOf(record);
-    const headers = await this.#headersFor(record, request.headers);
-    const call = new UpstreamCall(request.signal, this.#options.timeouts);
+    const headers = await this.headersFor(record, request.headers);
+    const call = new UpstreamCall(request.signal, request.timeouts ?? this.#options.timeouts);
     this.#pool(base).dispatch(
       {
         method: request.method,
@@ -120,13 +123,15 @@ export class Upstreams {
     });
   }
 
-  async #headersFor(
-    record: InstanceRecord,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<Record<string, string>> {
-    if (record.secret === null) return { ...headers };
+  /**
+   * The headers of a request to an instance, its key among them.
+   * @throws AttemptFailure when the key cannot be read.
+   */
+  async headersFor(record: InstanceRecord, headers: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+    if (record.secret === null) return { ...headers, ...credentialHeaders(record.dialect, undefined) };
     try {
-      return { ...headers, authorization: `Bearer ${await this.#options.resolveSecret(record.secret)}` };
+      const key = await this.#options.resolveSecret(record.secret);
+      return { ...headers, ...credentialHeaders(record.dialect, key) };
     } catch (cause) {
       const error = new NexusError("backend_unreachable", "The platform cannot read the key of this instance.", {
         cause,

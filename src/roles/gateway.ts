@@ -46,6 +46,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
     listen: config.listen,
     auth: config.auth,
     aliases: config.aliases,
+    routes: config.routes,
     identity: {
       version: manifest.version,
       instance,

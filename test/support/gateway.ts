@@ -12,6 +12,7 @@ import { createMetrics } from "../../src/observability/metrics.ts";
 import { recordsConfigSchema } from "../../src/records/config.ts";
 import { RecordStore } from "../../src/records/record-store.ts";
 import type { RegistrySnapshot, RegistryView } from "../../src/registry/registry.ts";
+import { routesConfigSchema } from "../../src/routing/config.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
 import { openTestKeys, type TestKeys } from "./keys.ts";
 import { makeRecord, makeSnapshot, type RecordOptions } from "./records.ts";
@@ -81,6 +82,8 @@ interface TestGatewayOptions {
   readonly records?: Record<string, unknown>;
   readonly auth?: "keys" | "none";
   readonly aliases?: Record<string, string>;
+  /** The `routes` section. */
+  readonly routes?: readonly unknown[];
   readonly secrets?: Record<string, string>;
   readonly prices?: PriceList;
 }
@@ -102,6 +105,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     listen: { host: "127.0.0.1", port: 0 },
     auth: authConfigSchema.parse({ mode: options.auth ?? "keys" }),
     aliases: options.aliases ?? {},
+    routes: routesConfigSchema.parse(options.routes ?? []),
     identity: { version: "0.0.0-test", instance: "gateway-test", host: "test", startedAt: "2026-01-01T00:00:00Z" },
     view: options.view ?? view,
     viewReady: Promise.resolve(),

@@ -1,0 +1,74 @@
+import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { ClientReply } from "./client-io.ts";
+import { NodeReply } from "./node-client.ts";
+
+/**
+ * The way back to a client that asks to leave HTTP: an ordinary answer when it is refused, else the connection itself.
+ */
+export class UpgradeReply implements ClientReply {
+  readonly #socket: Duplex;
+  readonly #response: ServerResponse;
+  readonly #reply: NodeReply;
+  #taken: "no" | "open" | "ended" = "no";
+
+  constructor(request: IncomingMessage, socket: Duplex) {
+    this.#socket = socket;
+    this.#response = new ServerResponse(request);
+    this.#reply = new NodeReply(this.#response);
+    this.#response.setHeader("connection", "close");
+    // Node hands the connection over as a Duplex; it is the socket that the request came on.
+    this.#response.assignSocket(request.socket);
+    this.#response.on("finish", () => socket.end());
+    socket.on("error", () => socket.destroy());
+  }
+
+  get status(): number {
+    return this.#taken === "no" ? this.#reply.status : 101;
+  }
+
+  get headersSent(): boolean {
+    return this.#taken !== "no" || this.#reply.headersSent;
+  }
+
+  /** From now on somebody else speaks on the connection. */
+  takeOver(): void {
+    this.#taken = "open";
+  }
+
+  /** What was spoken came to its proper end. */
+  endedWell(): void {
+    this.#taken = "ended";
+  }
+
+  setHeader(name: string, value: OutgoingHttpHeader): void {
+    this.#reply.setHeader(name, value);
+  }
+
+  writeHead(status: number, headers?: Readonly<Record<string, OutgoingHttpHeader>>): void {
+    this.#reply.writeHead(status, headers);
+  }
+
+  write(chunk: Buffer | string): boolean {
+    return this.#reply.write(chunk);
+  }
+
+  onDrain(run: () => void): void {
+    this.#reply.onDrain(run);
+  }
+
+  end(chunk?: Buffer | string): void {
+    this.#reply.end(chunk);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  onClose(run: (finished: boolean) => void): void {
+    // A turn later: whoever spoke on the connection hears of its end at the same moment, and says whether it was proper.
+    this.#socket.once("close", () =>
+      setImmediate(() => run(this.#taken === "ended" || this.#response.writableFinished)),
+    );
+  }
+}
