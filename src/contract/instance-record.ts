@@ -61,7 +61,7 @@ export const instanceRecordSchema = z
     secret: secretReferenceSchema
       .nullable()
       .default(null)
-      .describe("The server's own key, sent as a bearer token. Only the platform may write it."),
+      .describe("The server's own key, sent as its dialect has it. Only the platform may write it."),
     evidence: z
       .record(z.string(), z.record(z.string(), evidenceSchema))
       .default({})

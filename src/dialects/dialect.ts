@@ -12,6 +12,7 @@ export const dialectNames = [
   "lm-studio",
   "ollama",
   "vllm",
+  "anthropic",
   "openai-compatible",
 ] as const;
 export type DialectName = (typeof dialectNames)[number];

@@ -184,3 +184,33 @@ describe("the localai dialect", () => {
     assert.deepEqual(models.b?.domains, ["embedding"]);
   });
 });
+
+// proves: paid.anthropic
+describe("the anthropic dialect", () => {
+  it("reads windows and talents from the list of models, with Anthropic's own headers", async (test) => {
+    const backend = await startBackend(test, "anthropic", {
+      key: "sk-ant",
+      models: [
+        { id: "claude-sonnet-4-5-20250929", contextLoaded: 1_000_000, vision: true, reasoning: true },
+        { id: "claude-1", state: "available" },
+      ],
+    });
+    const { description, models } = await seeBackend(test, backend, { key: "sk-ant" });
+    assert.deepEqual(description.operations, ["messages.create", "messages.count_tokens"]);
+    assert.equal(description.readinessPath, "/v1/models");
+    assert.deepEqual(Object.keys(models), ["claude-sonnet-4-5-20250929"], "what is retired is left out");
+    const model = models["claude-sonnet-4-5-20250929"];
+    assert.equal(model?.context_window, 1_000_000);
+    assert.deepEqual(model?.features, { tools: true, json_schema: true, vision: true, reasoning: true });
+    const last = backend.requests.at(-1);
+    assert.equal(last?.headers["anthropic-version"], "2023-06-01");
+    assert.equal(last?.headers.authorization, undefined);
+  });
+
+  it("takes what every Claude can where the list does not say", async (test) => {
+    const backend = await startBackend(test, "anthropic", { flags: ["bare"] });
+    const { models } = await seeBackend(test, backend);
+    assert.equal(models["claude-3-haiku-20240307"]?.context_window, 200_000);
+    assert.equal(models["claude-3-haiku-20240307"]?.features.vision, true);
+  });
+});

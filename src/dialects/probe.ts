@@ -1,6 +1,7 @@
 import { type LookupAddress, lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 import { Agent, request } from "undici";
+import { credentialHeaders } from "../contract/credential-headers.ts";
 import { isForbiddenAddress } from "./forbidden-address.ts";
 
 /** One answer of a server. Redirects are answers too: a probe follows none. */
@@ -36,8 +37,11 @@ export class ProbeFailure extends Error {
  */
 export interface Probe {
   readonly baseUrl: string;
-  /** @throws ProbeFailure */
-  get(path: string): Promise<ProbeAnswer>;
+  /**
+   * `dialect`: the kind of server that the key is sent as to. Default: as a bearer token.
+   * @throws ProbeFailure
+   */
+  get(path: string, dialect?: string): Promise<ProbeAnswer>;
   /** @throws ProbeFailure */
   post(path: string, body: object): Promise<ProbeAnswer>;
   /** Everything asked so far with what came of it, such as `GET /props: 404`. */
@@ -57,7 +61,7 @@ export const defaultProbeLimits: ProbeLimits = { answerMs: 3_000, lookMs: 20_000
 
 /** Opens probes over shared connections. */
 export interface ProbeClient {
-  /** `key` goes along as a bearer token, to this server only. */
+  /** `key` goes along, to this server only. */
   open(baseUrl: string, key: string | undefined, signal?: AbortSignal): Probe;
   close(): Promise<void>;
 }
@@ -89,44 +93,51 @@ interface HttpProbeParts {
   readonly signal: AbortSignal;
 }
 
+interface Question {
+  readonly dialect: string;
+  readonly body?: string;
+}
+
 class HttpProbe implements Probe {
   readonly baseUrl: string;
   readonly asked: string[] = [];
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #key: string | undefined;
   readonly #parts: HttpProbeParts;
   readonly #answers = new Map<string, Promise<ProbeAnswer>>();
 
   constructor(baseUrl: string, key: string | undefined, parts: HttpProbeParts) {
     this.baseUrl = baseUrl;
     this.#parts = parts;
-    this.#headers = {
-      accept: "application/json, */*;q=0.1",
-      "user-agent": "nexus",
-      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-    };
+    this.#key = key;
   }
 
-  get(path: string): Promise<ProbeAnswer> {
-    let answer = this.#answers.get(path);
+  get(path: string, dialect = ""): Promise<ProbeAnswer> {
+    const question = `${dialect} ${path}`;
+    let answer = this.#answers.get(question);
     if (answer === undefined) {
-      answer = this.#ask("GET", path, undefined);
-      this.#answers.set(path, answer);
+      answer = this.#ask("GET", path, { dialect });
+      this.#answers.set(question, answer);
     }
     return answer;
   }
 
   post(path: string, body: object): Promise<ProbeAnswer> {
-    return this.#ask("POST", path, JSON.stringify(body));
+    return this.#ask("POST", path, { dialect: "", body: JSON.stringify(body) });
   }
 
-  async #ask(method: "GET" | "POST", path: string, body: string | undefined): Promise<ProbeAnswer> {
+  async #ask(method: "GET" | "POST", path: string, { dialect, body }: Question): Promise<ProbeAnswer> {
     const { agent, limits, signal } = this.#parts;
     const timeout = AbortSignal.timeout(limits.answerMs);
     const name = `${method} ${path.split("?")[0]}`;
     try {
       const answer = await request(this.baseUrl + path, {
         method,
-        headers: body === undefined ? this.#headers : { ...this.#headers, "content-type": "application/json" },
+        headers: {
+          accept: "application/json, */*;q=0.1",
+          "user-agent": "nexus",
+          ...credentialHeaders(dialect, this.#key),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
         body: body ?? null,
         dispatcher: agent,
         signal: AbortSignal.any([timeout, signal]),

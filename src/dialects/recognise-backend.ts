@@ -1,3 +1,4 @@
+import { anthropicDialect } from "./anthropic.ts";
 import type { Dialect } from "./dialect.ts";
 import { llamaCppDialect } from "./llama-cpp.ts";
 import { lmStudioDialect } from "./lm-studio.ts";
@@ -20,6 +21,7 @@ export function createDialects(): readonly Dialect[] {
     lmStudioDialect,
     createOllamaDialect(),
     vllmDialect,
+    anthropicDialect,
     openaiCompatibleDialect,
   ];
 }

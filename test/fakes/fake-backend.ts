@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { fakeAnthropic } from "./fake-anthropic.ts";
 import { type FakeClient, type FakeFaults, pauseUnlessGone, writeFaulty } from "./fake-faults.ts";
 import { defaultWords } from "./fake-generation.ts";
 import { generatedPath, png } from "./fake-images.ts";
@@ -26,6 +27,7 @@ export const fakeSurfaces = {
   ollama: fakeOllama,
   "llama-cpp": fakeLlamaCpp,
   vllm: fakeVllm,
+  anthropic: fakeAnthropic,
   "lm-studio": fakeLmStudio,
   localai: fakeLocalai,
   "openai-compatible": fakeOpenaiCompatible,
@@ -273,6 +275,8 @@ class RunningFake implements FakeBackend {
   #answer(request: FakeRequest): FakeAnswer | undefined {
     const override = this.#options.overrides?.[`${request.method} ${request.path}`];
     if (override !== undefined) return override;
+    const refusal = this.#surface.refuses?.(request, this.#options.key);
+    if (refusal !== undefined) return refusal;
     if (this.#isKeyWrong(request)) return this.#surface.denied();
     if (request.operation !== undefined) return undefined;
     if (request.path.startsWith(generatedPath)) return { headers: { "content-type": "image/png" }, body: png(0) };

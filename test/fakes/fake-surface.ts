@@ -63,6 +63,8 @@ export interface FakeSurface {
   readonly models: readonly FakeModel[];
   /** Headers of every answer. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What the kind refuses before anything else, operations included. */
+  refuses?(request: FakeRequest, key: string | undefined): FakeAnswer | undefined;
   /** Paths that need no key although the server has one. */
   isOpen(path: string, flags: ReadonlySet<string>): boolean;
   /** Answers what is no OpenAI operation; undefined when the kind has no such route. */

@@ -47,7 +47,8 @@ describe("attach", { timeout: 60_000 }, () => {
         record?.metadata.models.map(({ id }) => id),
         attached.models,
       );
-      assert.ok(record?.metadata.endpoints.some(({ operation_id }) => operation_id === "chat.completions.create"));
+      const chat = kind === "anthropic" ? "messages.create" : "chat.completions.create";
+      assert.ok(record?.metadata.endpoints.some(({ operation_id }) => operation_id === chat));
       assert.deepEqual(registry.current().rejected, []);
       assert.deepEqual([server.generations, server.loads], [0, 0]);
     });
