@@ -77,6 +77,20 @@ export const requirements = {
   "gateway.large-prompt": "A prompt of 1 MB is served.",
   "gateway.client-gone": "When the client leaves, the backend's work is cancelled within 1 s, on every endpoint.",
 
+  // Keys, limits and usage.
+  "keys.migrations": "Processes that start together set a database up once; one that a newer Nexus changed is refused.",
+  "keys.import": "Keys from before there was a database go on working.",
+  "keys.revoked-at-once": "A key that was revoked, expired or replaced stops working within half a second.",
+  "keys.rotate": "A rotated key keeps its limits and usage, and the old secret works until the overlap ends.",
+  "keys.tenants": "A tenant's limits count for all its keys together, beside their own.",
+  "keys.allow-lists": "A key is held to its models, operations and addresses.",
+  "keys.limits": "Requests and tokens a minute and requests at once stay within their limits, with OpenAI's headers.",
+  "keys.budgets": "A budget of tokens or money is held across gateways, from what is reserved, used and known.",
+  "keys.prices": "Money is counted by a price list that is read again when it changes.",
+  "keys.usage": "Usage adds up by key, tenant, model, operation and day.",
+  "keys.counted-once": "Usage is counted once, whatever happens to the connection that carries it.",
+  "keys.outage": "A lost database stops no traffic, is never a 401, and loses nothing when it is back.",
+
   // Servers that are there already.
   "attach.recognises":
     "Ollama, llama.cpp, vLLM, LM Studio, LocalAI and other OpenAI-compatible servers are recognised and described.",
@@ -117,7 +131,7 @@ export const requirements = {
   "cli.attach": "`attach` and `detach` add and remove a server.",
   "cli.models": "`models` lists, pulls, adds and removes.",
   "cli.chat": "`chat` answers one question, and converses on a terminal.",
-  "cli.keys": "`keys` creates, lists and revokes.",
+  "cli.keys": "`keys` creates, limits, rotates, expires, lists and revokes, and shows usage.",
   "cli.config": "`config` shows, explains and validates, and unknown settings get a close name.",
   "cli.doctor": "`doctor` looks at the machine and the platform, and says what to do.",
 
@@ -130,7 +144,8 @@ export const requirements = {
   "clients.ollama":
     "Ollama's own client chats, generates, embeds, lists and shows models, streams, aborts and sees errors.",
 
-  "operations.realtime": "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
+  "operations.realtime":
+    "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
 
   // Explaining.
   "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",

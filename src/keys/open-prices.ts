@@ -30,17 +30,20 @@ export async function openPrices(options: {
   let list = parsePriceList(await readFile(file, "utf8"));
   let isClosed = false;
   let stop = () => {};
+  let isBroken = false;
   const look = async () => {
     try {
       const seen = await stampOf(file);
-      if (seen === stamp) return;
-      stamp = seen;
-      list = parsePriceList(await readFile(file, "utf8"));
-      log.info({ file }, "prices were read again");
+      if (seen !== stamp) {
+        stamp = seen;
+        list = parsePriceList(await readFile(file, "utf8"));
+        log.info({ file }, "prices were read again");
+      }
+      isBroken = false;
     } catch (error) {
-      if (stamp !== "")
-        log.error({ file, reason: describeError(error) }, "the prices cannot be read; the last good ones count");
-      stamp = "";
+      const fields = { file, reason: describeError(error) };
+      if (!isBroken) log.error(fields, "the prices cannot be read; the last good ones count");
+      isBroken = true;
     }
   };
   const follow = () => {

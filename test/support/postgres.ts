@@ -5,10 +5,12 @@ import { chown, mkdtemp, rm } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { Client } from "pg";
 
-/** A PostgreSQL of a test's own, on a Unix socket in a directory of its own, with a database `nexus`. */
+/** A PostgreSQL of a test's own, on a Unix socket in a directory of its own. */
 export interface TestPostgres {
-  readonly url: string;
+  /** Makes an empty database; its address. */
+  makeDatabase(): Promise<string>;
   /** `kill -9` of all its processes. */
   kill(): Promise<void>;
   /** After `kill`: the same data again. Resolves when it answers. */
@@ -84,8 +86,18 @@ export async function startPostgres(): Promise<TestPostgres> {
     await ended;
   };
   await start();
+  const urlOf = (name: string) =>
+    `postgres://nexus@localhost/${name}?host=${encodeURIComponent(directory)}&port=${port}`;
+  let databases = 0;
   return {
-    url: `postgres://nexus@localhost/postgres?host=${encodeURIComponent(directory)}&port=${port}`,
+    async makeDatabase() {
+      const name = `test_${++databases}`;
+      const client = new Client(urlOf("postgres"));
+      await client.connect();
+      await client.query(`create database ${name}`);
+      await client.end();
+      return urlOf(name);
+    },
     kill,
     start,
     freeze: () => signal("SIGSTOP"),
