@@ -189,15 +189,17 @@ function shortestWait(standings: readonly Standing[]): number {
   return standings.reduce((least, { waitMs }) => Math.min(least, waitMs), Number.POSITIVE_INFINITY);
 }
 
-/** The best of those that are left out for a while. */
+/** Those that are left out for a while: by tier, the best first. */
 function lastResort(spared: readonly Standing[]): readonly Group[] {
   const isCold = ({ prospect }: Standing) => Number(prospect.offer.model.state !== "loaded");
-  const standings = spared.toSorted(
-    (left, right) =>
-      left.prospect.tier - right.prospect.tier ||
-      left.prospect.unknownFeatures - right.prospect.unknownFeatures ||
-      isCold(left) - isCold(right) ||
-      byLoad(left, right),
-  );
-  return standings.length === 0 ? [] : [{ standings, affine: undefined }];
+  const tiers = Map.groupBy(spared, ({ prospect }) => prospect.tier);
+  return [...tiers.values()].map((standings) => ({
+    standings: standings.sort(
+      (left, right) =>
+        left.prospect.unknownFeatures - right.prospect.unknownFeatures ||
+        isCold(left) - isCold(right) ||
+        byLoad(left, right),
+    ),
+    affine: undefined,
+  }));
 }

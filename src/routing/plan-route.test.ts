@@ -1,38 +1,22 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { makeRecord, makeSnapshot, type RecordOptions } from "../../test/support/records.ts";
-import { operationById } from "../contract/operations.ts";
-import type { RegistrySnapshot } from "../registry/registry.ts";
-import { indexModels } from "./model-index.ts";
-import { planRoute } from "./plan-route.ts";
-import type { InstanceCondition, RouteRequest } from "./route-plan.ts";
-
-interface Setting {
-  readonly records?: readonly RecordOptions[];
-  readonly snapshot?: Partial<RegistrySnapshot>;
-  readonly request?: Partial<RouteRequest>;
-  readonly aliases?: Record<string, string>;
-  readonly departed?: string;
-  readonly conditions?: Record<string, Partial<InstanceCondition>>;
-}
-
-function plan(setting: Setting) {
-  const { records = [{}], snapshot = {}, request = {}, aliases = {}, conditions = {} } = setting;
-  return planRoute(
-    { operation: operationById("chat.completions.create"), model: "m", needs: {}, turn: 0, ...request },
-    {
-      index: indexModels(makeSnapshot(records.map(makeRecord), snapshot)),
-      aliases,
-      wasOffered: (model) => model === setting.departed,
-      conditionOf: (key) => ({ unready: undefined, ejected: undefined, inFlight: 0, ...conditions[key] }),
-    },
-  );
-}
-const keys = (setting: Setting) => plan(setting).candidates.map(({ key }) => key);
-const reasons = (setting: Setting) => plan(setting).rejected.map(({ reason }) => reason);
+import {
+  candidateKeys as keys,
+  type PlanSetting,
+  planOf as plan,
+  rejectionReasons as reasons,
+} from "../../test/support/plan.ts";
 
 const two = [{ instance: "a" }, { instance: "b" }];
 const since = "2026-01-01T00:00:00Z";
+
+const codes: Readonly<Record<string, string>> = {
+  operation: "unsupported_feature",
+  feature: "unsupported_feature",
+  context: "context_length_exceeded",
+  key: "permission_denied",
+  paid: "permission_denied",
+};
 
 describe("planRoute", () => {
   it("finds a model by id, by a service's alias and by the operator's alias", () => {
@@ -76,7 +60,7 @@ describe("planRoute", () => {
     assert.deepEqual(keys({ records }), ["chat/one"]);
   });
 
-  const rejections: readonly [string, Setting, string][] = [
+  const rejections: readonly [string, PlanSetting, string][] = [
     ["an operation that it does not offer", { records: [{ operations: ["embeddings.create"] }] }, "operation"],
     ["a model of another domain", { records: [{ models: [{ id: "m", domains: ["embedding"] }] }] }, "operation"],
     [
@@ -102,13 +86,23 @@ describe("planRoute", () => {
     ["one that is still starting", { records: [{ state: "starting" }] }, "starting"],
     ["one that its owner calls failed", { records: [{ state: "failed" }] }, "failed"],
     ["one that is leaving", { records: [{ state: "draining" }] }, "draining"],
+    [
+      "one whose context window is too small",
+      {
+        records: [{ models: [{ id: "m", context_window: 4096 }] }],
+        request: { contextTokens: { atLeast: 5000, source: "counted" } },
+      },
+      "context",
+    ],
+    ["one that the key may not use", { request: { isAllowed: (name) => name === "other" } }, "key"],
+    ["one that costs money", { records: [{ labels: { "nexus.paid": "true" } }] }, "paid"],
     ["one whose probe fails", { conditions: { "chat/one": { unready: "refuses connections" } } }, "unready"],
   ];
   for (const [title, setting, reason] of rejections) {
     it(`leaves out ${title} and says so`, () => {
       assert.deepEqual(keys(setting), []);
       assert.deepEqual(reasons(setting), [reason]);
-      const wanted = reason === "operation" || reason === "feature" ? "unsupported_feature" : "no_instance_available";
+      const wanted = codes[reason] ?? "no_instance_available";
       assert.equal(plan(setting).failure?.code, wanted);
     });
   }
@@ -122,7 +116,7 @@ describe("planRoute", () => {
   });
 
   it("trusts its own probes over an old record while the registry is away", () => {
-    const setting: Setting = { records: [{ state: "failed" }], snapshot: { stale: true } };
+    const setting: PlanSetting = { records: [{ state: "failed" }], snapshot: { stale: true } };
     assert.deepEqual(keys(setting), ["chat/one"]);
     assert.deepEqual(keys({ ...setting, conditions: { "chat/one": { unready: "refused" } } }), []);
     assert.deepEqual(keys({ ...setting, records: [{ state: "draining" }] }), []);
@@ -148,5 +142,79 @@ describe("planRoute", () => {
 
   it("takes no model name for a property of an object", () => {
     assert.equal(plan({ request: { model: "constructor" } }).failure?.code, "model_not_found");
+  });
+
+  it("asks each instance for the first of the request's ways that it offers", () => {
+    const records = [
+      { instance: "a", operations: ["chat.completions.create"] },
+      { instance: "b", operations: ["chat.completions.create", "completions.create"] },
+    ];
+    const request = { ways: ["completions.create", "chat.completions.create"] };
+    const asked = plan({ records, request }).candidates.map(({ key, endpoint }) => [key, endpoint.operation_id]);
+    assert.deepEqual(asked, [
+      ["chat/b", "completions.create"],
+      ["chat/a", "chat.completions.create"],
+    ]);
+    assert.deepEqual(
+      plan({ records, request: { ways: ["completions.create"] } }).candidates[0]?.operationId,
+      "completions.create",
+    );
+    assert.deepEqual(keys({ records, request: { ways: ["embeddings.create"] } }), []);
+  });
+
+  it("lets a prompt through whose size or whose model's window is not known to be wrong", () => {
+    const contextTokens = { atLeast: 5000, source: "counted" };
+    const records = [
+      { instance: "unknown" },
+      { instance: "exact", models: [{ id: "m", context_window: 5000 }] },
+      { instance: "small", models: [{ id: "m", context_window: 4999 }] },
+    ];
+    assert.deepEqual(new Set(keys({ records, request: { contextTokens } })), new Set(["chat/unknown", "chat/exact"]));
+    const { failure } = plan({ records: [records[2] ?? {}], request: { contextTokens } });
+    assert.match(failure?.message ?? "", /at least 5000 tokens \(counted\), and the model takes 4999/);
+  });
+
+  it("lets a key use a model by any of its names, and tells it of none that it may not use", () => {
+    const records = [{ models: [{ id: "m:latest", aliases: ["m"] }] }, { service: "other", models: [{ id: "m-xl" }] }];
+    const only = (allowed: string) => ({ isAllowed: (name: string) => name === allowed });
+    assert.deepEqual(keys({ records, request: only("m") }), ["chat/one"]);
+    assert.deepEqual(keys({ records, request: only("m:latest") }), ["chat/one"]);
+    assert.deepEqual(keys({ records, aliases: { x: "m" }, request: { model: "x", ...only("x") } }), ["chat/one"]);
+    const unknown = plan({ records, request: { model: "m-latest", ...only("m:latest") } }).failure?.message ?? "";
+    assert.match(unknown, /'m:latest'/);
+    assert.doesNotMatch(unknown, /'m-xl'|'m'/);
+  });
+
+  it("leaves one alone that asked for it, unless it is the last one", () => {
+    const conditions = { "chat/a": { limited: "answered 429" } };
+    assert.deepEqual(keys({ records: two, conditions }), ["chat/b"]);
+    assert.deepEqual(keys({ records: [{ instance: "a" }], conditions }), ["chat/a"]);
+  });
+
+  it("tells clients nothing of the operator's rules", () => {
+    const routes = [{ model: "m", where: 'host.zone == "vault"' }];
+    const { failure, rejected } = plan({ routes });
+    assert.equal(failure?.code, "no_instance_available");
+    assert.doesNotMatch(failure?.message ?? "", /vault|zone/);
+    assert.match(rejected[0]?.text ?? "", /`host\.zone` is not known/);
+  });
+
+  it("lists every candidate with what decided its place", () => {
+    const records = [{ maxConcurrency: 4, models: [{ id: "m", state: "available" as const, size_bytes: 1e9 }] }];
+    const conditions = { "chat/one": { inFlight: 1, penalty: 1 } };
+    assert.deepEqual(plan({ records, conditions, request: { needs: { tools: true } } }).candidates[0]?.why, {
+      tier: 0,
+      weight: 1,
+      unknownFeatures: 1,
+      state: "available",
+      coldStartMs: 3000,
+      waitMs: 0,
+      inFlight: 1,
+      limit: 4,
+      penalty: 1,
+      full: false,
+      load: 1,
+      affinity: false,
+    });
   });
 });

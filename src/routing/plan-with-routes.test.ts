@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { candidateKeys, type PlanSetting, planOf, rejectionReasons } from "../../test/support/plan.ts";
+
+const local = { service: "local" };
+const cloud = { service: "cloud", labels: { "nexus.paid": "true" } };
+const tiers = [{ model: "m", candidates: [{ service: "local" }, { service: "cloud", tier: 1 }] }];
+
+describe("a route", () => {
+  it("says who may serve a model: the first candidate that fits an instance counts", () => {
+    const records = ["a", "b", "c"].map((instance) => ({ instance, labels: { zone: `rack-${instance}` } }));
+    const routes = [
+      {
+        model: "m",
+        candidates: [
+          { where: 'host.zone == "rack-a"', tier: 1 },
+          { where: 'host.zone != "rack-c"', tier: 2, weight: 3 },
+        ],
+      },
+    ];
+    const { candidates, rejected, route } = planOf({ records, routes });
+    assert.equal(route?.name, "m");
+    assert.deepEqual(
+      candidates.map(({ key, why }) => [key, why.tier, why.weight]),
+      [
+        ["chat/a", 1, 1],
+        ["chat/b", 2, 3],
+      ],
+    );
+    assert.deepEqual(rejected, [
+      {
+        key: "chat/c",
+        reason: "route",
+        text: 'does not fit `host.zone == "rack-a"`; does not fit `host.zone != "rack-c"`',
+      },
+    ]);
+  });
+
+  it("leads to another model, through the operator's aliases", () => {
+    const records = [{ models: [{ id: "llama3" }] }, { service: "other", models: [{ id: "m" }] }];
+    const setting: PlanSetting = { records, routes: [{ model: "gpt-*", candidates: [{ model: "best" }] }] };
+    const { candidates, model } = planOf({ ...setting, request: { model: "gpt-4o" }, aliases: { best: "llama3" } });
+    assert.deepEqual(
+      candidates.map(({ key, model: { id } }) => [key, id]),
+      [["chat/one", "llama3"]],
+    );
+    assert.equal(model, "gpt-4o");
+    const { failure } = planOf({ ...setting, request: { model: "gpt-4o" } });
+    assert.equal(failure?.code, "model_not_found");
+    assert.match(failure?.message ?? "", /'gpt-4o': its route leads to 'best'/);
+  });
+
+  it("offers an instance once, by whatever names it is led to", () => {
+    const records = [{ models: [{ id: "llama3:latest", aliases: ["llama3"] }] }];
+    const routes = [{ model: "x", candidates: [{ model: "llama3", service: "none" }, { model: "llama3:latest" }] }];
+    assert.deepEqual(candidateKeys({ records, routes, request: { model: "x" } }), ["chat/one"]);
+  });
+
+  it("holds for every name of a model", () => {
+    const records = [{ models: [{ id: "llama3:latest", aliases: ["llama3"] }], labels: { zone: "attic" } }];
+    const aliases = { fast: "llama3" };
+    for (const model of ["llama3", "llama3:latest", "fast"]) {
+      for (const name of ["llama3", "llama3:latest", "llama3*", "*:latest"]) {
+        const routes = [{ model: name, residency: ["cellar"] }];
+        assert.deepEqual(
+          rejectionReasons({ records, routes, aliases, request: { model } }),
+          ["residency"],
+          `${model} ${name}`,
+        );
+      }
+    }
+  });
+
+  it("keeps requests in the zones that it names, as the host says, else the instance's label", () => {
+    const records = [
+      { instance: "a", labels: { zone: "eu" } },
+      { instance: "b", labels: { zone: "us" } },
+      { instance: "c" },
+      { instance: "d", host: "host-2", labels: { zone: "eu" } },
+    ];
+    const hosts = new Map([["host-2", { zone: "us" }]]);
+    const { candidates, rejected } = planOf({ records, hosts, routes: [{ model: "m", residency: ["eu", "ch"] }] });
+    assert.deepEqual(
+      candidates.map(({ key }) => key),
+      ["chat/a"],
+    );
+    assert.deepEqual(
+      rejected.map(({ text }) => text),
+      ["us", undefined, "us"].map(
+        (zone) =>
+          `${zone === undefined ? "nobody says where it is" : `is in ${zone}`}, and the route allows only eu, ch`,
+      ),
+    );
+  });
+
+  it("uses what costs money only where it says so", () => {
+    const records = [cloud];
+    assert.deepEqual(rejectionReasons({ records }), ["paid"]);
+    assert.deepEqual(rejectionReasons({ records, routes: [{ model: "m" }] }), ["paid"]);
+    assert.deepEqual(
+      rejectionReasons({ records, routes: [{ model: "m", candidates: [{ where: 'service == "cloud"' }] }] }),
+      ["paid"],
+    );
+    assert.deepEqual(candidateKeys({ records, routes: [{ model: "m", candidates: [{ service: "cloud" }] }] }), [
+      "cloud/one",
+    ]);
+    assert.deepEqual(candidateKeys({ records, routes: [{ model: "*", allowPaid: true }] }), ["cloud/one"]);
+    assert.match(planOf({ records }).failure?.message ?? "", /cost money/);
+  });
+});
+
+describe("tiers", () => {
+  const records = [cloud, local];
+
+  it("go from the lowest to the highest, each in a group of its own", () => {
+    const { candidates } = planOf({
+      records,
+      routes: tiers,
+      conditions: { "local/one": { inFlight: 50, penalty: 9 } },
+    });
+    assert.deepEqual(
+      candidates.map(({ key, group }) => [key, group]),
+      [
+        ["local/one", 0],
+        ["cloud/one", 1],
+      ],
+    );
+  });
+
+  it("use the higher one when none of the lower can serve, and prefer it to one that is left out for a while", () => {
+    for (const condition of [{ unready: "gone" }, { ejected: "failed" }, { limited: "429" }]) {
+      assert.deepEqual(candidateKeys({ records, routes: tiers, conditions: { "local/one": condition } }), [
+        "cloud/one",
+      ]);
+    }
+  });
+
+  it("wait for a full one, unless the route says for how long", () => {
+    const conditions = { "local/one": { inFlight: 8, full: true } };
+    const waitMsOf = (key: string) => (key === "local/one" ? 4_000 : 0);
+    const overflow = (afterMs: number) => [{ ...tiers[0], model: "m", overflow: { afterMs } }];
+    assert.equal(candidateKeys({ records, conditions, waitMsOf, routes: tiers })[0], "local/one");
+    assert.equal(candidateKeys({ records, conditions, waitMsOf, routes: overflow(4_000) })[0], "local/one");
+    assert.deepEqual(candidateKeys({ records, conditions, waitMsOf, routes: overflow(3_999) }), [
+      "cloud/one",
+      "local/one",
+    ]);
+  });
+});
