@@ -83,33 +83,12 @@ export function createKeyStore({ database, clock }: { readonly database: Databas
       const [record] = await database.read((db) => readKeys(db, { hash }, rethrow));
       return record !== undefined && isLive(record, hash, clock.now()) ? record : undefined;
     },
-    create: (input) =>
-      change(async (transaction, revision) => {
-        const secret = makeSecret(input.key);
-        const id = newId("key");
-        await refuseTakenName(transaction, input.name);
-        const row = {
-          id,
-          name: input.name,
-          tenant_id: await findTenantId(transaction, input.tenant),
-          role: input.role,
-          hint: secret.hint,
-          is_weak: secret.isWeak ? (1 as const) : (0 as const),
-          limits: JSON.stringify(input.limits ?? {}),
-          created_at: clock.now(),
-          expires_at: input.expiresAt ?? null,
-          revoked_at: null,
-          revision,
-        };
-        await transaction.insertInto("keys").values(row).execute();
-        await addSecret(transaction, { id, hash: secret.hash, now: clock.now() });
-        return { key: secret.key, record: await readOne(transaction, id) };
-      }),
+    create: (input) => change((transaction, revision) => createKey(input, { transaction, revision, now: clock.now() })),
     change: (idOrName, wanted) =>
       change(async (transaction, revision) => {
         const { id, name } = await findLive(transaction, idOrName);
-        const { limits } = await readOne(transaction, id);
         if (wanted.name !== undefined && wanted.name !== name) await refuseTakenName(transaction, wanted.name);
+        const { limits } = await readOne(transaction, id);
         const set = {
           revision,
           ...(wanted.name === undefined ? {} : { name: wanted.name }),
@@ -119,23 +98,8 @@ export function createKeyStore({ database, clock }: { readonly database: Databas
         await transaction.updateTable("keys").set(set).where("id", "=", id).execute();
         return readOne(transaction, id);
       }),
-    rotate: (idOrName, { overlapMs, key: chosen }) =>
-      change(async (transaction, revision) => {
-        const { id } = await findLive(transaction, idOrName);
-        const secret = makeSecret(chosen);
-        const now = clock.now();
-        // An older rotation's overlap is not made longer by this one.
-        await transaction
-          .updateTable("key_secrets")
-          .set({ valid_until: now + overlapMs })
-          .where("key_id", "=", id)
-          .where((where) => where.or([where("valid_until", "is", null), where("valid_until", ">", now + overlapMs)]))
-          .execute();
-        await addSecret(transaction, { id, hash: secret.hash, now });
-        const set = { hint: secret.hint, is_weak: secret.isWeak ? (1 as const) : (0 as const), revision };
-        await transaction.updateTable("keys").set(set).where("id", "=", id).execute();
-        return { key: secret.key, record: await readOne(transaction, id) };
-      }),
+    rotate: (idOrName, rotation) =>
+      change((transaction, revision) => rotateKey(idOrName, rotation, { transaction, revision, now: clock.now() })),
     revoke: (idOrName) =>
       change(async (transaction, revision) => {
         const found = await findKey(transaction, idOrName);
@@ -145,6 +109,55 @@ export function createKeyStore({ database, clock }: { readonly database: Databas
         return readOne(transaction, found.id);
       }),
   };
+}
+
+/** A change under way. */
+interface Change {
+  readonly transaction: Transaction<Tables>;
+  readonly revision: number;
+  readonly now: number;
+}
+
+async function createKey(input: NewKey, { transaction, revision, now }: Change): Promise<MadeKey> {
+  const secret = makeSecret(input.key);
+  const id = newId("key");
+  await refuseTakenName(transaction, input.name);
+  const row = {
+    id,
+    name: input.name,
+    tenant_id: await findTenantId(transaction, input.tenant),
+    role: input.role,
+    hint: secret.hint,
+    is_weak: secret.isWeak ? (1 as const) : (0 as const),
+    limits: JSON.stringify(input.limits ?? {}),
+    created_at: now,
+    expires_at: input.expiresAt ?? null,
+    revoked_at: null,
+    revision,
+  };
+  await transaction.insertInto("keys").values(row).execute();
+  await addSecret(transaction, { id, hash: secret.hash, now });
+  return { key: secret.key, record: await readOne(transaction, id) };
+}
+
+async function rotateKey(
+  idOrName: string,
+  { overlapMs, key: chosen }: Rotation,
+  { transaction, revision, now }: Change,
+): Promise<MadeKey> {
+  const { id } = await findLive(transaction, idOrName);
+  const secret = makeSecret(chosen);
+  // An older rotation's overlap is not made longer by this one.
+  await transaction
+    .updateTable("key_secrets")
+    .set({ valid_until: now + overlapMs })
+    .where("key_id", "=", id)
+    .where((where) => where.or([where("valid_until", "is", null), where("valid_until", ">", now + overlapMs)]))
+    .execute();
+  await addSecret(transaction, { id, hash: secret.hash, now });
+  const set = { hint: secret.hint, is_weak: secret.isWeak ? (1 as const) : (0 as const), revision };
+  await transaction.updateTable("keys").set(set).where("id", "=", id).execute();
+  return { key: secret.key, record: await readOne(transaction, id) };
 }
 
 function rethrow(error: unknown): never {

@@ -6,6 +6,8 @@ import type { SourceFile } from "./source-file.ts";
 const toolsExcused: Excuses = {
   "@biomejs/biome": "formats and lints",
   "@types/node": "types of Node",
+  "@types/pg": "types of pg",
+  "@types/ws": "types of ws",
   typescript: "checks types",
 };
 

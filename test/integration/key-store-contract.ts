@@ -48,10 +48,11 @@ export function keyStoreContract(name: string, makeDatabase: MakeDatabase): void
   };
 
   keyTests(name, open);
+  endingTests(name, open);
   tenantTests(name, open);
   usageTests(name, open);
+  countingTests(name, open);
 
-  // proves: keys.migrations
   test(`${name}: processes that start together on an empty database set it up once`, limit, async (t) => {
     const url = await makeDatabase(makeTestDirectory(t));
     const databases = Array.from({ length: 6 }, () =>
@@ -68,7 +69,6 @@ export function keyStoreContract(name: string, makeDatabase: MakeDatabase): void
       );
   });
 
-  // proves: keys.migrations
   test(`${name}: a database that a newer Nexus has changed is refused, and left as it is`, limit, async (t) => {
     const { database, url } = await open(t);
     await database.write((db) =>
@@ -90,7 +90,6 @@ export function keyStoreContract(name: string, makeDatabase: MakeDatabase): void
 type Open = (t: TestContext) => Promise<TestKeys & { readonly url: string }>;
 
 function keyTests(name: string, open: Open): void {
-  // proves: gateway.keys
   test(
     `${name}: keys are made, found at once by a gateway, listed by their hash, and refuse what collides`,
     limit,
@@ -131,8 +130,9 @@ function keyTests(name: string, open: Open): void {
       await assert.rejects(keys.create({ name: "bad", role: "user", key }), hasCode("invalid_request"));
     }
   });
+}
 
-  // proves: keys.revoked-at-once
+function endingTests(name: string, open: Open): void {
   test(`${name}: a revoked key and one that was made to end stop working within half a second`, limit, async (t) => {
     const { keys, cache } = await open(t);
     for (const end of [
@@ -149,7 +149,6 @@ function keyTests(name: string, open: Open): void {
     }
   });
 
-  // proves: keys.rotate
   test(`${name}: a rotated key is one key with two secrets until the overlap ends`, limit, async (t) => {
     const { keys, cache } = await open(t);
     const first = await keys.create({ name: "app", role: "user", limits: { requests_per_minute: 7 } });
@@ -168,7 +167,6 @@ function keyTests(name: string, open: Open): void {
 }
 
 function tenantTests(name: string, open: Open): void {
-  // proves: keys.tenants
   test(
     `${name}: a key has its tenant's limits beside its own, and both may be changed while it is used`,
     limit,
@@ -228,7 +226,6 @@ const row = (over: Partial<UsageRow>): UsageRow => ({
 });
 
 function usageTests(name: string, open: Open): void {
-  // proves: keys.usage
   test(`${name}: usage adds up by key, model and day, and can be asked for by each`, limit, async (t) => {
     const { usage } = await open(t);
     const rows = [
@@ -264,8 +261,9 @@ function usageTests(name: string, open: Open): void {
       cost_micro_usd: 3_609,
     });
   });
+}
 
-  // proves: keys.counted-once
+function countingTests(name: string, open: Open): void {
   test(
     `${name}: a batch counts once however often it is sent, and writers at the same time lose nothing`,
     limit,
@@ -288,7 +286,6 @@ function usageTests(name: string, open: Open): void {
     },
   );
 
-  // proves: keys.budgets
   test(`${name}: a budget is held across two gateways, to what the other has written`, limit, async (t) => {
     const { keys, cache, meter, recorder, url } = await open(t);
     const { key } = await keys.create({

@@ -20,6 +20,8 @@ if (hasPostgres) {
     postgres = await startPostgres();
   });
   after(() => postgres.close());
+  // proves: keys.migrations, keys.revoked-at-once, keys.rotate, keys.tenants, keys.usage, keys.counted-once
+  // proves: keys.budgets, gateway.keys
   keyStoreContract("PostgreSQL", () => postgres.makeDatabase());
 }
 

@@ -6,6 +6,8 @@ import { test } from "node:test";
 import { openTestKeys } from "../support/keys.ts";
 import { hasCode, keyStoreContract, makeTestDirectory, until, works } from "./key-store-contract.ts";
 
+// proves: keys.migrations, keys.revoked-at-once, keys.rotate, keys.tenants, keys.usage, keys.counted-once
+// proves: keys.budgets, gateway.keys
 keyStoreContract("SQLite", async (directory) => `sqlite:${join(directory, "nexus.db")}`);
 
 // proves: gateway.keys
