@@ -11,7 +11,7 @@ import { createDialects } from "../dialects/recognise-backend.ts";
 import type { Registry } from "../registry/registry.ts";
 import { Attachment, type AttachmentInfo, type AttachmentParts, type AttachmentSpec } from "./attachment.ts";
 import { type AttachmentStore, createAttachmentStore } from "./attachment-store.ts";
-import { type AttachEntry, attachEntrySchema } from "./config.ts";
+import { type AttachEntry, attachEntrySchema, labelsOf } from "./config.ts";
 import { type Look, lookAtServer, unreachable } from "./look-at-server.ts";
 import { defaultLookPauses, type LookPauses } from "./look-pause.ts";
 import { nameFor, normaliseTarget, serverIdentity } from "./target-url.ts";
@@ -112,7 +112,9 @@ class RunningAttacher implements Attacher {
     for (const entry of this.#options.declared ?? []) {
       const baseUrl = normaliseTarget(entry.url);
       const name = this.#freeName(entry.name ?? nameFor("server", baseUrl));
-      this.#add(this.#spec({ name, baseUrl, source: "config", labels: entry.labels, keyFrom: entry.keyFrom })).start();
+      this.#add(
+        this.#spec({ name, baseUrl, source: "config", labels: labelsOf(entry), keyFrom: entry.keyFrom }),
+      ).start();
     }
     for (const { name, url, labels, key_from, dialect, attached_at } of attachments) {
       // What the configuration declares now counts more than what was once attached by hand.
@@ -139,7 +141,7 @@ class RunningAttacher implements Attacher {
     this.#checkFree(baseUrl, entry.name);
     const before = this.#find(baseUrl);
     const name = entry.name ?? before?.spec.name ?? this.#freeName(nameFor(look.dialect.name, baseUrl));
-    const spec = this.#spec({ name, baseUrl, source: "operator", labels: entry.labels, keyFrom: entry.keyFrom });
+    const spec = this.#spec({ name, baseUrl, source: "operator", labels: labelsOf(entry), keyFrom: entry.keyFrom });
     this.#ignored.delete(serverIdentity(baseUrl));
     if (before !== undefined) this.#attachments.delete(before.spec.name);
     // The name is taken before anything is waited for; the record is free once the one before has left.

@@ -13,8 +13,22 @@ export const attachEntrySchema = z.strictObject({
   labels: labelsSchema.default({}).describe("Free words about it, such as `zone: rack1`."),
   keyFrom: secretReferenceSchema
     .optional()
-    .describe("Where the key that it asks for lives: `env:NAME` or `file:/absolute/path`. Never the key itself."),
+    .describe(
+      "Where the key that it asks for lives: `env:NAME`, `file:/absolute/path`, or `command:LINE`, a shell command that prints it. Never the key itself.",
+    ),
+  paid: z
+    .boolean()
+    .default(false)
+    .describe("It costs money: it is used only where a route names it or allows paid services."),
 });
+
+/** The label by which the choice of an instance knows what costs money. */
+const paidLabel = "nexus.paid";
+
+/** The labels of an entry's server. */
+export function labelsOf({ labels, paid }: Pick<AttachEntry, "labels" | "paid">): Readonly<Record<string, string>> {
+  return paid ? { ...labels, [paidLabel]: "true" } : labels;
+}
 
 /** `attach`: model servers that belong to the platform as long as they are listed here. */
 export const attachConfigSchema = z

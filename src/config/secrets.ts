@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { NexusError } from "../base/errors.ts";
 import { secretReferenceSchema } from "../contract/instance-record.ts";
+import type { SecretCommands } from "./secret-command.ts";
 
 /** Finds the secret that a reference stands for. */
 export type ResolveSecret = (reference: string) => Promise<string>;
@@ -19,18 +20,26 @@ interface Remembered {
 
 /**
  * Resolves `env:NAME` and `file:/absolute/path`, anew at every call, so that a rotated key is used at once; a file is
- * read again only when it has changed. Whatever goes wrong, no message contains any part of a secret.
+ * read again only when it has changed. `command:LINE` is resolved by those who may run `commands`, default nobody.
+ * Whatever goes wrong, no message contains any part of a secret.
  * @throws NexusError `invalid_request` that names the reference and what to do.
  */
-export function createSecretResolver(environment: Readonly<Record<string, string | undefined>>): ResolveSecret {
+export function createSecretResolver(
+  environment: Readonly<Record<string, string | undefined>>,
+  commands?: SecretCommands,
+): ResolveSecret {
   const remembered = new Map<string, Remembered>();
   return async (reference) => {
     if (!secretReferenceSchema.safeParse(reference).success) {
       // Somebody may have put the key itself here: it is not repeated.
-      throw wrong("A key is given by reference: env:NAME, or file:/absolute/path.");
+      throw wrong("A key is given by reference: env:NAME, file:/absolute/path, or command:LINE.");
     }
     const [scheme, place] = splitOnce(reference, ":");
     if (scheme === "env") return checked(environment[place] ?? "", reference);
+    if (scheme === "command") {
+      if (commands === undefined) throw wrong("Commands that print keys are run by `nexus up` only.");
+      return checked(await commands.output(place), "The output of the command");
+    }
     const { stamp, secret } = await readSecretFile(place, reference, remembered.get(place));
     remembered.delete(place);
     remembered.set(place, { stamp, secret });

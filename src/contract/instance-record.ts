@@ -5,11 +5,14 @@ import { metadataSchema, nameSchema, type ServiceMetadata } from "./metadata.ts"
 /** Records above this are refused, so that one service cannot fill the registry. */
 export const instanceRecordBytesMax = 1024 * 1024;
 
-/** `env:NAME` or `file:/absolute/path`: where a secret lives. The secret itself never enters a record. */
+/**
+ * `env:NAME`, `file:/absolute/path` or `command:LINE`, a shell command that prints it: where a secret lives. The secret
+ * itself never enters a record. A command is run only where the configuration file of `nexus up` has it.
+ */
 export const secretReferenceSchema = z
   .string()
   .max(1024)
-  .regex(/^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, "env:NAME or file:/absolute/path");
+  .regex(/^(?:env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+|command:.+)$/, "env:NAME, file:/absolute/path or command:LINE");
 
 /**
  * How sure the platform is of a feature: said by the service (`declared`), shown by a probe or real traffic (`proven`),

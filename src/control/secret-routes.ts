@@ -4,14 +4,19 @@ import { parseOrThrow } from "../contract/parse.ts";
 import type { RegistryView } from "../registry/registry.ts";
 import type { ControlRoutes } from "./server.ts";
 
-const requestSchema = z.strictObject({ reference: z.string().startsWith("env:").max(1024) });
+const requestSchema = z.strictObject({
+  reference: z
+    .string()
+    .regex(/^(?:env|command):/)
+    .max(1024),
+});
 
 /** Where the gateway asks. Not below `/v1/nexus`, the only paths that the gateway relays: no key leads here. */
 export const secretPath = "/internal/secrets/resolve";
 
 /**
- * Tells the gateway what `env:NAME` means in the environment of `nexus up`: its own holds no secrets, so that it can be
- * adopted by a parent that was started from another shell. Only references of records in force are answered, and
+ * Tells the gateway what `env:NAME` means in the environment of `nexus up`, and what `command:LINE` prints there: its own
+ * environment holds no secrets, so that it can be adopted by a parent that was started from another shell. Only references of records in force are answered, and
  * the platform's own.
  */
 export function secretRoutes(

@@ -3,7 +3,8 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
 import { isLoopbackHost } from "../config/loopback.ts";
-import { createSecretResolver } from "../config/secrets.ts";
+import { SecretCommands } from "../config/secret-command.ts";
+import { createSecretResolver, type ResolveSecret } from "../config/secrets.ts";
 import { attachmentRoutes } from "../control/attachment-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
 import { keyRoutes } from "../control/key-routes.ts";
@@ -51,7 +52,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   const log = await takePlace(request, undo);
   const registry = createEmbeddedRegistry({ snapshotPath: paths.registry, clock, log });
   undo.defer(() => registry.close());
-  const resolveSecret = createSecretResolver(request.environment);
+  const resolveSecret = openSecrets(request, clock);
   const database = openDatabase({ url: databaseUrl(config.database, paths, resolveSecret), isDurable: true, log });
   undo.defer(() => database.close());
   const keys = createKeyStore({ database, clock });
@@ -113,6 +114,13 @@ async function takePlace({ loaded: { config, paths } }: PlatformRequest, undo: A
   const { log, close } = openControlLog(paths.logs, config.logs.level);
   undo.defer(close);
   return log;
+}
+
+/** Keys of servers, by reference. Commands are run only when the configuration file has them. */
+function openSecrets({ environment, loaded }: PlatformRequest, clock: Clock): ResolveSecret {
+  const references = loaded.config.attach.flatMap(({ keyFrom }) => keyFrom ?? []);
+  const allowed = references.filter((each) => each.startsWith("command:")).map((each) => each.slice("command:".length));
+  return createSecretResolver(environment, new SecretCommands({ allowed, environment, clock }));
 }
 
 /** A gateway that survived its parent holds the address rightly: it is adopted or replaced. */

@@ -22,7 +22,8 @@ const rememberedMs = 30_000;
 const rememberedMax = 256;
 
 /**
- * Finds the keys of backends: in files, in this process's environment, else in the one of `nexus up`. What was once
+ * Finds the keys of backends: in files, in this process's environment, else in the one of `nexus up`, which alone runs
+ * commands. What was once
  * found keeps its meaning while the control process is away.
  */
 export function openGatewaySecrets({ environment, controlUrl, clock }: GatewaySecretsOptions): GatewaySecrets {
@@ -47,7 +48,8 @@ export function openGatewaySecrets({ environment, controlUrl, clock }: GatewaySe
 
   return {
     resolve: (reference) => {
-      const isForeign = reference.startsWith("env:") && environment[reference.slice("env:".length)] === undefined;
+      const isUnset = reference.startsWith("env:") && environment[reference.slice("env:".length)] === undefined;
+      const isForeign = isUnset || reference.startsWith("command:");
       return isForeign && client !== undefined ? ask(client, reference) : own(reference);
     },
     close: async () => client?.close(),
