@@ -41,6 +41,7 @@ export const modelFeaturesSchema = z.looseObject({
   vision: z.boolean().optional().describe("Takes images in messages."),
   json_schema: z.boolean().optional().describe("Holds to `response_format` of type `json_schema`."),
   reasoning: z.boolean().optional().describe("Thinks before it answers."),
+  realtime: z.boolean().optional().describe("Talks over the WebSocket of `realtime.connect`."),
   embeddings_dim: z.int().positive().optional().describe("Length of its vectors."),
 });
 export type ModelFeatures = z.infer<typeof modelFeaturesSchema>;

@@ -14,18 +14,18 @@ export interface BrokenService extends Spoiling {
 type Json = any;
 
 /** Changes a JSON answer. */
-const json =
+export const json =
   (change: (value: Json) => Json) =>
   (answer: WholeAnswer): void => {
     const value = JSON.parse(answer.text);
     answer.text = JSON.stringify(change(value) ?? value);
   };
-const status =
+export const status =
   (code: number) =>
   (answer: WholeAnswer): void => {
     answer.status = code;
   };
-const text =
+export const text =
   (change: (text: string) => string) =>
   (answer: WholeAnswer): void => {
     answer.text = change(answer.text);
@@ -119,7 +119,7 @@ const selfDescription: readonly BrokenService[] = [
     defect: "it has a model of a domain that it does not name",
     concerns: description,
     spoil: json((metadata) => {
-      metadata.models[0].domains.push("speech");
+      metadata.models[0].domains.push("tool");
     }),
   },
   {
@@ -249,7 +249,7 @@ const operations: readonly BrokenService[] = [
     defect: "it mixes up the order of texts",
     concerns: (request, body) => request.url === "/v1/embeddings" && body !== "{",
     spoil: json((answer) => {
-      answer.data.reverse();
+      answer.data?.reverse();
     }),
   },
   {

@@ -76,7 +76,7 @@ export function transcription(asked: FakeAsked): FakeReply {
   if (file === undefined || file.bytes.length === 0) return badField("file", "must be a sound file");
   const text = words.join("");
   const usage = { type: "tokens", input_tokens: 10, output_tokens: words.length, total_tokens: 10 + words.length };
-  if (fields.stream === "true" && operation === "audio.transcriptions.create") {
+  if (String(fields.stream) === "true" && operation === "audio.transcriptions.create") {
     return typedEvents([
       ...words.map((delta) => ({ type: "transcript.text.delta", delta })),
       { type: "transcript.text.done", text, usage },

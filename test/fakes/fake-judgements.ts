@@ -40,12 +40,13 @@ export function rerank({ fields }: FakeAsked): FakeReply {
   });
 }
 
-/** Reads the model's words on both pages of every document. */
+/** Reads the model's words on both pages of every document, and on a picture. */
 export function ocr({ fields, words }: FakeAsked): FakeReply {
   const { document, model } = fields;
   const address = isObject(document) ? (document.document_url ?? document.image_url) : undefined;
   if (address === undefined) return badField("document", "must have a document_url or an image_url");
-  const wanted = Array.isArray(fields.pages) ? fields.pages : [0, 1];
+  const all = isObject(document) && document.document_url !== undefined ? [0, 1] : [0];
+  const wanted = Array.isArray(fields.pages) ? fields.pages : all;
   const pages = wanted.map((index: unknown) => ({
     index,
     markdown: `# Page ${String(index)}\n\n${words.join("")}`,

@@ -53,7 +53,7 @@ export class FakeOperations {
   }
 
   /** Looks at a job: no model works for that. */
-  look({ path, query, operation = "" as RoutedOperationId }: FakeRequest): FakeReply {
+  look({ path, query, operation = "videos.list" }: Pick<FakeRequest, "path" | "query" | "operation">): FakeReply {
     const jobs = operation.startsWith("videos.") ? this.#jobs.video : this.#jobs.music;
     const id = decodeURIComponent(path.split("/")[3] ?? "");
     if (operation.endsWith(".list")) return jobs.list();

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 export interface WholeAnswer {
   status: number;
   headers: Record<string, string>;
+  /** As UTF-8, or of sound and pictures a character for each byte. */
   text: string;
 }
 
@@ -22,9 +23,8 @@ export interface Spoiling {
 export async function spoilingProxy(target: string, spoiling: Spoiling) {
   const server = createServer((request, response) => void relay(request, response));
   const relay = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    let body = "";
-    for await (const chunk of request.setEncoding("utf8") as AsyncIterable<string>) body += chunk;
-    const isConcerned = spoiling.concerns(request, body);
+    const body = await readAll(request);
+    const isConcerned = spoiling.concerns(request, body.toString());
     const upstream = send(target + request.url, { method: request.method, headers: request.headers });
     upstream.on("error", () => response.destroy());
     response.on("close", () => {
@@ -66,12 +66,18 @@ async function sendSpoiled(
   response: ServerResponse,
   spoil: (whole: WholeAnswer) => Promise<void>,
 ): Promise<void> {
-  let text = "";
-  for await (const chunk of answer.setEncoding("utf8") as AsyncIterable<string>) text += chunk;
+  const encoding = /^(audio|video|image)\//.test(answer.headers["content-type"] ?? "") ? "latin1" : "utf8";
+  const text = (await readAll(answer)).toString(encoding);
   const headers = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
   const whole: WholeAnswer = { status: answer.statusCode ?? 500, headers, text };
   await spoil(whole);
   delete whole.headers["content-length"];
   delete whole.headers["transfer-encoding"];
-  response.writeHead(whole.status, whole.headers).end(whole.text);
+  response.writeHead(whole.status, whole.headers).end(Buffer.from(whole.text, encoding));
+}
+
+async function readAll(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type CheckResult, conformanceChecks, runConformance } from "../../src/contract/conformance/run-conformance.ts";
 import type { ServiceContext } from "../../src/service-kit/index.ts";
+import { brokenApis } from "../fakes/broken-apis.ts";
 import { brokenServices } from "../fakes/broken-service.ts";
+import { goodEverything } from "../fakes/good-everything.ts";
 import { goodService, type Pace } from "../fakes/good-service.ts";
 import { spoilingProxy } from "../fakes/spoiling-proxy.ts";
 import { runInTest } from "../support/run-in-test.ts";
@@ -26,7 +28,7 @@ const failuresOf = (results: readonly CheckResult[]) =>
 
 // proves: contract.metadata, contract.metrics
 test("a good service passes every check", options, async (t) => {
-  const { url } = await runInTest(t, goodService({}, pace));
+  const { url } = await runInTest(t, goodEverything({}, pace));
   const results = await report(t, `${url}/`);
   assert.deepEqual(
     results.filter(({ status }) => status !== "pass"),
@@ -42,7 +44,7 @@ test("without generating, no model is asked for a token", options, async (t) => 
   const never: Pace = () => {
     throw new Error("a token was made");
   };
-  const { url } = await runInTest(t, goodService({}, never));
+  const { url } = await runInTest(t, goodEverything({}, never));
   const results = await report(t, url, false);
   assert.deepEqual(failuresOf(results), []);
   const skipped = results.filter(({ status }) => status === "skip").map(({ id }) => id);
@@ -104,10 +106,10 @@ test("the key goes with every request", options, async (t) => {
   assert.deepEqual([...keys], ["Bearer k1"]);
 });
 
-for (const broken of brokenServices) {
+for (const broken of [...brokenServices, ...brokenApis]) {
   // proves: contract.check-finds
   test(`${broken.breaks} finds a service when ${broken.defect}`, options, async (t) => {
-    const { url } = await runInTest(t, goodService({}, pace));
+    const { url } = await runInTest(t, goodEverything({}, pace));
     const proxy = await spoilingProxy(url, broken);
     t.after(() => proxy.close());
     const failures = failuresOf(await report(t, proxy.url));
@@ -125,7 +127,7 @@ for (const broken of brokenServices) {
 
 // proves: contract.check-finds
 test("every check is proven by a service that fails it", () => {
-  const proven = new Set(brokenServices.map(({ breaks }) => breaks));
+  const proven = new Set([...brokenServices, ...brokenApis].map(({ breaks }) => breaks));
   assert.deepEqual(
     conformanceChecks.map(({ id }) => id).filter((id) => !proven.has(id)),
     [],

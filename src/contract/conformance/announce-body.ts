@@ -37,9 +37,15 @@ export async function announceBody(
       },
     });
     sent.on("response", (response) => {
-      readAll(response).then((text) => {
+      readText(response).then((text) => {
         const headers = new Headers(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
-        const answer = { status: response.statusCode ?? 0, headers, text, durationMs: performance.now() - since };
+        const answer = {
+          status: response.statusCode ?? 0,
+          headers,
+          text,
+          bytes: Buffer.from(text),
+          durationMs: performance.now() - since,
+        };
         resolve({ kind: "answer", answer });
         sent.destroy();
       }, reject);
@@ -56,7 +62,7 @@ export async function announceBody(
   });
 }
 
-async function readAll(response: IncomingMessage): Promise<string> {
+async function readText(response: IncomingMessage): Promise<string> {
   let text = "";
   for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
     text += chunk;

@@ -2,6 +2,8 @@
 export interface EventStreamReading {
   /** The JSON of every `data:` event before `[DONE]`. */
   readonly events: readonly unknown[];
+  /** The name in each one's `event:` line; undefined where there is none. */
+  readonly names: readonly (string | undefined)[];
   readonly isDone: boolean;
   /** The first thing that is wrong with it. */
   readonly problem: string | undefined;
@@ -10,6 +12,7 @@ export interface EventStreamReading {
 /** Reads what a client of OpenAI's API expects: `data:` events of JSON, comments between them, `[DONE]` at the end. */
 export function readEventStream(text: string): EventStreamReading {
   const events: unknown[] = [];
+  const names: (string | undefined)[] = [];
   let isDone = false;
   let problem: string | undefined;
   const note = (what: string): void => {
@@ -30,9 +33,15 @@ export function readEventStream(text: string): EventStreamReading {
     }
     try {
       events.push(JSON.parse(whole));
+      names.push(
+        lines
+          .find((line) => line.startsWith("event:"))
+          ?.slice(6)
+          .trim(),
+      );
     } catch {
       note(`an event is no JSON: ${whole.slice(0, 80)}`);
     }
   }
-  return { events, isDone, problem };
+  return { events, names, isDone, problem };
 }

@@ -41,7 +41,27 @@ function mustBeError(answer: Answer, expected: { readonly status: number; readon
 
 /** Any operation of the contract that the service says it serves: they all refuse a wrong request alike. */
 function anyOperation(metadata: ServiceMetadata): Operation {
-  return operations.find((one) => serves(metadata, one)) ?? skip("the service serves no operation of the contract");
+  const isAsked = (one: Operation) => one.model === "body" && one.body !== "multipart" && serves(metadata, one);
+  return operations.find(isAsked) ?? skip("the service serves no operation of the contract that takes JSON");
+}
+
+/** What every operation needs, for a model that nobody has: a model is looked for before anything else. */
+const unknownModel = {
+  model: "no-such-model",
+  messages: [{ role: "user", content: "Hi" }],
+  max_tokens: 1,
+  input: "Hi",
+  prompt: "Hi",
+  query: "Hi",
+  documents: ["Hi"],
+};
+
+function formOf({ model, prompt }: { readonly model: string; readonly prompt: string }): FormData {
+  const form = new FormData();
+  form.append("model", model);
+  form.append("prompt", prompt);
+  form.append("file", new Blob(["Hi"]), "sample.wav");
+  return form;
 }
 
 async function workPath(target: Target): Promise<string> {
@@ -107,11 +127,18 @@ export const httpChecks: readonly Check[] = [
   },
   {
     id: "errors.unknown-model",
-    title: "An unknown model is 404 `model_not_found`",
+    title: "An unknown model is 404 `model_not_found`, whatever the operation",
     async run(target) {
-      const path = await workPath(target);
-      const body = { model: "no-such-model", messages: [{ role: "user", content: "Hi" }], input: "Hi", prompt: "Hi" };
-      return await mustRefuse(target, path, { body }, { status: 404, code: "model_not_found" });
+      await target.mustBeReady();
+      const metadata = await target.metadata();
+      anyOperation(metadata);
+      for (const operation of operations.filter((one) => serves(metadata, one) && one.model === "body")) {
+        const body = operation.body === "multipart" ? formOf(unknownModel) : unknownModel;
+        // Anthropic's errors have no code.
+        const code = operation.id.startsWith("messages.") ? {} : { code: "model_not_found" };
+        await mustRefuse(target, operation.path, { method: "POST", body }, { status: 404, ...code });
+      }
+      return pass();
     },
   },
   {

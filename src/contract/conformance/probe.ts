@@ -1,8 +1,8 @@
-/** What is asked; `body` is sent as JSON unless it is a string, which goes as it is. */
+/** What is asked; `body` is sent as JSON unless it is a string or a form, which go as they are. */
 export interface Asking {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: object | string;
+  readonly body?: object | string | FormData;
   /** Default 10 s; generating takes `generateTimeoutMs`. */
   readonly timeoutMs?: number;
 }
@@ -11,6 +11,8 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
+  /** The same before it was read as UTF-8. */
+  readonly bytes: Buffer;
   /** From asking to the last byte. */
   readonly durationMs: number;
 }
@@ -19,8 +21,8 @@ export interface Answer {
 export interface OpenAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** Pieces of text as they come. Ends by itself, throws when the connection breaks. */
-  readonly chunks: AsyncIterable<string>;
+  /** Pieces as they come. Ends by itself, throws when the connection breaks. */
+  readonly chunks: AsyncIterable<Uint8Array>;
   /** Breaks the connection off, as a client that left. */
   close(): void;
 }
@@ -61,18 +63,18 @@ export function createProbe(options: ProbeOptions): Probe {
     const response = await ask(`${baseUrl}${path}`, {
       method: asking.method ?? (body === undefined ? "GET" : "POST"),
       headers: {
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(body === undefined || body instanceof FormData ? {} : { "content-type": "application/json" }),
         ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` }),
         ...asking.headers,
       },
       redirect: "manual",
       signal: AbortSignal.any([options.signal, timeout, closing.signal]),
-      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: encodeBody(body) }),
     });
     return {
       status: response.status,
       headers: response.headers,
-      chunks: readText(response),
+      chunks: readBounded(response),
       close: () => closing.abort(),
     };
   };
@@ -85,21 +87,30 @@ export function createProbe(options: ProbeOptions): Probe {
     async ask(path, asking = {}) {
       const since = performance.now();
       const answer = await open(path, asking);
-      let text = "";
-      for await (const chunk of answer.chunks) text += chunk;
-      return { status: answer.status, headers: answer.headers, text, durationMs: performance.now() - since };
+      const bytes = await readAll(answer);
+      const text = bytes.toString("utf8");
+      return { status: answer.status, headers: answer.headers, text, bytes, durationMs: performance.now() - since };
     },
   };
 }
 
-async function* readText(response: Response): AsyncIterable<string> {
+function encodeBody(body: object | string | FormData): string | FormData {
+  return typeof body === "string" || body instanceof FormData ? body : JSON.stringify(body);
+}
+
+/** The rest of an answer. */
+export async function readAll({ chunks }: Pick<OpenAnswer, "chunks">): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const chunk of chunks) pieces.push(chunk);
+  return Buffer.concat(pieces);
+}
+
+async function* readBounded(response: Response): AsyncIterable<Uint8Array> {
   if (response.body === null) return;
-  const decoder = new TextDecoder();
   let length = 0;
   for await (const chunk of response.body) {
     length += chunk.byteLength;
     if (length > answerBytesMax) throw new Error(`the answer is longer than ${answerBytesMax} bytes`);
-    yield decoder.decode(chunk, { stream: true });
+    yield chunk;
   }
-  yield decoder.decode();
 }

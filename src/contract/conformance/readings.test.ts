@@ -43,7 +43,12 @@ for (const [what, text, problem] of broken) {
 
 test("a stream is read with comments, named events and any line ends", () => {
   const reading = readEventStream(': hi\n\ndata: {"a":1}\n\r\nevent: x\r\ndata: {\ndata: "b":2}\n\ndata:[DONE]\n\n');
-  assert.deepEqual(reading, { events: [{ a: 1 }, { b: 2 }], isDone: true, problem: undefined });
+  assert.deepEqual(reading, {
+    events: [{ a: 1 }, { b: 2 }],
+    names: [undefined, "x"],
+    isDone: true,
+    problem: undefined,
+  });
 });
 
 const badStreams: readonly (readonly [what: string, text: string, problem: RegExp])[] = [

@@ -6,10 +6,12 @@ export type { CheckResult } from "./check.ts";
 
 import { type Check, type CheckResult, type Outcome, parseJson, skip, type Target, Verdict } from "./check.ts";
 import { httpChecks } from "./http-checks.ts";
+import { mediaChecks } from "./media-checks.ts";
 import { operationChecks } from "./operation-checks.ts";
 import { createProbe, type ProbeOptions } from "./probe.ts";
 import { selfDescriptionChecks } from "./self-description-checks.ts";
 import { streamChecks } from "./stream-checks.ts";
+import { textChecks } from "./text-checks.ts";
 
 /** Every rule of the contract that can be seen from outside, in the order in which it is checked. */
 export const conformanceChecks: readonly Check[] = [
@@ -17,6 +19,8 @@ export const conformanceChecks: readonly Check[] = [
   ...httpChecks,
   ...operationChecks,
   ...streamChecks,
+  ...textChecks,
+  ...mediaChecks,
 ];
 
 export interface ConformanceOptions extends ProbeOptions {

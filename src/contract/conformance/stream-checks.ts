@@ -4,7 +4,7 @@ import { chatChunkSchema } from "./answer-shapes.ts";
 import { type Check, fail, mustMatch, pass, shortly, skip, type Target, Verdict } from "./check.ts";
 import { type EventStreamReading, readEventStream } from "./event-stream-reading.ts";
 import { chat, readyModel } from "./operation-checks.ts";
-import { generateTimeoutMs, type OpenAnswer } from "./probe.ts";
+import { generateTimeoutMs, type OpenAnswer, readAll } from "./probe.ts";
 import { healthMsMax, median } from "./self-description-checks.ts";
 
 const { path } = operationById("chat.completions.create");
@@ -30,9 +30,7 @@ async function openStream(target: Target, model: string, fields: object): Promis
   const body = { model, messages: longTask, stream: true, temperature: 0, ...fields };
   const answer = await target.probe.open(path, { body, timeoutMs: generateTimeoutMs });
   if (answer.status !== 200) {
-    let text = "";
-    for await (const chunk of answer.chunks) text += chunk;
-    fail(`a stream answered ${answer.status}${shortly(text)}`);
+    fail(`a stream answered ${answer.status}${shortly((await readAll(answer)).toString())}`);
   }
   return answer;
 }
@@ -42,9 +40,7 @@ async function wholeStream(target: Target, fields: object): Promise<EventStreamR
   const answer = await openStream(target, model, { max_tokens: 8, ...fields });
   const type = answer.headers.get("content-type") ?? "none";
   if (!type.startsWith("text/event-stream")) fail(`the content type of a stream is ${type}`);
-  let text = "";
-  for await (const chunk of answer.chunks) text += chunk;
-  return readEventStream(text);
+  return readEventStream((await readAll(answer)).toString());
 }
 
 export const streamChecks: readonly Check[] = [
