@@ -52,7 +52,7 @@ export interface LimitLedger {
   take(takes: readonly Take[]): Taken | Promise<Taken>;
   /**
    * Ends what a take began: places are free, and the amounts that were taken become those that were used, by counter.
-   * A counter that is left out keeps what was taken.
+   * A counter that is left out keeps what was taken. What was settled before is not settled again.
    */
   settle(receipt: number, used: Readonly<Record<string, number>>): void;
   /** Tells what is spent. Within a period the total only grows: an older one that comes late changes nothing. */

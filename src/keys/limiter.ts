@@ -29,7 +29,10 @@ export type LimitDecision =
   | {
       readonly ok: true;
       readonly headers: LimitHeaders;
-      /** To be called once, when the request has ended, however it ended: until then its place is taken. */
+      /**
+       * To be called when the request has ended, however it ended: until then its place is taken. A second call changes
+       * nothing.
+       */
       settle(used: UsageTotal): void;
     }
   | {
@@ -113,7 +116,7 @@ function toDecision(wanted: readonly Wanted[], taken: Taken, ledger: LimitLedger
   const headers = limitHeaders(wanted, taken.states);
   if (taken.ok) {
     const settle = (used: UsageTotal) => ledger.settle(taken.receipt, usedByCounter(wanted, used));
-    return { ok: true, headers, settle: once(settle) };
+    return { ok: true, headers, settle };
   }
   const refused = wanted[taken.refused];
   const state = taken.states[taken.refused];
@@ -124,16 +127,6 @@ function toDecision(wanted: readonly Wanted[], taken: Taken, ledger: LimitLedger
     message: refused === undefined ? "A limit is reached." : describeRefusal(refused, state, retryAfterSeconds),
     retryAfterSeconds,
     headers,
-  };
-}
-
-/** A place settled twice would be free twice. */
-function once(settle: (used: UsageTotal) => void): (used: UsageTotal) => void {
-  let isSettled = false;
-  return (used) => {
-    if (isSettled) return;
-    isSettled = true;
-    settle(used);
   };
 }
 

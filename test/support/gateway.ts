@@ -92,11 +92,7 @@ interface TestGatewayOptions {
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "nexus-gateway-"));
   const lines: LogLine[] = [];
-  const desk = await openTestKeys({
-    directory,
-    ...(options.prices === undefined ? {} : { prices: options.prices }),
-    onProblem: (error) => lines.push({ level: "error", message: "keys", fields: { error } }),
-  });
+  const desk = await openDesk(directory, options.prices, lines);
   const { key } = await desk.keys.create({ name: "test", role: "user" });
   const view = new HandView();
   const metrics = createMetrics();
@@ -150,6 +146,12 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Keys as a gateway and its operator have them; problems become log lines. */
+function openDesk(directory: string, prices: PriceList | undefined, lines: LogLine[]): Promise<TestKeys> {
+  const onProblem = (error: unknown) => lines.push({ level: "error", message: "keys", fields: { error } });
+  return openTestKeys({ directory, onProblem, ...(prices === undefined ? {} : { prices }) });
 }
 
 async function waitForCompletions(lines: readonly LogLine[], count: number): Promise<readonly LogFields[]> {
