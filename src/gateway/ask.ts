@@ -1,6 +1,8 @@
+import { crc32 } from "node:zlib";
 import type { Operation } from "../contract/operations.ts";
+import type { UsedAmounts } from "../keys/usage.ts";
 import { replaceFormModel, scanMultipart } from "../openai/scan-multipart.ts";
-import { replaceModel, scanRequest } from "../openai/scan-request.ts";
+import { type RequestScan, replaceModel, scanRequest } from "../openai/scan-request.ts";
 import { translatorsFrom } from "../translate/compose-translations.ts";
 import type { Translation, TranslationContext, Translator } from "../translate/translation.ts";
 
@@ -31,7 +33,21 @@ export interface Ask {
   readonly ways: readonly Way[];
   /** Length of the body that the client sent, in bytes. */
   readonly bytes: number;
+  /** Length of the prompt where it is one text and nothing else, in bytes. */
+  readonly promptBytes?: number | undefined;
+  /** Requests with the same beginning share it: they go where that beginning is in the cache. */
+  readonly prefixHash?: number | undefined;
+  /** Tokens that the answer may have; undefined when the client leaves it open. */
+  readonly answerTokensMax?: number | undefined;
+  /** What it uses beside tokens. */
+  readonly amounts?: UsedAmounts | undefined;
 }
+
+/**
+ * Turns of one conversation begin alike; what differs between two conversations mostly comes within this many bytes.
+ * Shorter prompts are read in no time, whoever reads them: they have no hash, so that it never changes as they grow.
+ */
+const prefixBytes = 1_024;
 
 export interface AskSource {
   readonly operation: AskedOperation;
@@ -58,13 +74,35 @@ export function readJsonAsk(source: AskSource): Ask {
     };
     const stream = scan.stream && operation.streaming;
     const ways = translatedWays(source);
-    return { operation, model: scan.model, stream, needs: { ...scan.needs }, ways: [own, ...ways], bytes: body.length };
+    return { ...askOf(operation, body, scan), stream, ways: [own, ...ways] };
   }
   const ways = translatedWays(source);
   const translation = ways[0]?.translation();
   if (translation === undefined) throw new RangeError(`nothing translates ${operation.id}`);
   const scan = scanRequest(translation.body);
-  return { operation, model: scan.model, stream: scan.stream, needs: { ...scan.needs }, ways, bytes: body.length };
+  return { ...askOf(operation, translation.body, scan), ways };
+}
+
+function askOf(operation: AskedOperation, body: Buffer, scan: RequestScan): Omit<Ask, "ways"> {
+  const { model, stream, needs, promptSpan, answerTokensMax, hasAttachments } = scan;
+  return {
+    operation,
+    model,
+    stream,
+    needs: { ...needs },
+    bytes: body.length,
+    promptBytes:
+      promptSpan === undefined || hasAttachments || !operation.domains.includes("chat")
+        ? undefined
+        : promptSpan.end - promptSpan.start,
+    prefixHash: prefixHashOf(body, promptSpan),
+    answerTokensMax,
+  };
+}
+
+function prefixHashOf(body: Buffer, span: RequestScan["promptSpan"]): number | undefined {
+  if (span === undefined || span.end - span.start < prefixBytes) return undefined;
+  return crc32(body.subarray(span.start, span.start + prefixBytes));
 }
 
 /**

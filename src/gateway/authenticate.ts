@@ -18,13 +18,14 @@ export async function authenticate(exchange: Exchange, parts: GatewayParts): Pro
     return { keyId: "none", role: "admin" };
   }
   const header = exchange.request.header("authorization");
-  if (header === undefined) {
+  const anthropicKey = exchange.request.header("x-api-key");
+  if (header === undefined && anthropicKey === undefined) {
     throw new NexusError(
       "missing_api_key",
       "Send an API key as `Authorization: Bearer KEY`. `nexus keys create` makes one.",
     );
   }
-  const key = /^Bearer +(\S+) *$/i.exec(header)?.[1];
+  const key = header === undefined ? anthropicKey : /^Bearer +(\S+) *$/i.exec(header)?.[1];
   const known = key === undefined || key.length > keyCharactersMax ? undefined : await parts.keys.find(key);
   if (known === undefined) {
     throw new NexusError("invalid_api_key", "The API key is unknown, was revoked, or has expired.");

@@ -1,7 +1,7 @@
 import { NexusError } from "../base/errors.ts";
 
 /** Headers that must not come twice: two readers could each take another one for the true one. */
-const singleHeaders = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
+const singleHeaders = ["host", "authorization", "x-api-key", "content-type", "content-length", "transfer-encoding"];
 
 /**
  * What is wrong with a head that Node's parser takes, if anything. Duplicates, absolute targets and the like are where

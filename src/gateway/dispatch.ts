@@ -6,11 +6,12 @@ import { AttemptFailure } from "../resilience/attempt-failure.ts";
 import type { InstanceCondition } from "../resilience/instance-conditions.ts";
 import { tryCandidates } from "../resilience/try-candidates.ts";
 import { planRoute } from "../routing/plan-route.ts";
-import type { Candidate, RoutePlan } from "../routing/route-plan.ts";
+import type { Candidate, RoutePlan, TokenBound } from "../routing/route-plan.ts";
 import { timeoutsFor } from "../routing/timeouts.ts";
 import type { Ask, Way } from "./ask.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { meterRequest } from "./meter-request.ts";
 import { refusalOf } from "./refusal-of.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
@@ -54,6 +55,8 @@ export function planFor({ ask, parts }: Question): RoutePlan {
       ways: ask.ways.map(({ operationId }) => operationId),
       model: ask.model,
       needs: ask.needs,
+      prefixHash: ask.prefixHash,
+      contextTokens: leastTokens(ask),
       turn: parts.nextTurn(),
     },
     {
@@ -66,6 +69,14 @@ export function planFor({ ask, parts }: Question): RoutePlan {
       waitMsOf: (key) => admission.waitMsOf(key),
     },
   );
+}
+
+/** No tokenizer in use has more than a few tokens of more bytes than this, runs of blanks apart. */
+const bytesPerTokenMax = 16;
+
+function leastTokens({ promptBytes }: Ask): TokenBound | undefined {
+  if (promptBytes === undefined) return undefined;
+  return { atLeast: Math.floor(promptBytes / bytesPerTokenMax), source: "counted by its bytes" };
 }
 
 /** Where the request goes. @throws NexusError when it can go nowhere. */
@@ -111,6 +122,7 @@ function refuseWhileLimited({ candidates }: RoutePlan, { ask, parts }: Question)
 export async function dispatch<A>(question: Question, opener: Opener<A>, onPlanned: () => void): Promise<Begun<A>> {
   const { exchange, ask, parts } = question;
   const plan = plannedRoute(question);
+  await meterRequest(question);
   onPlanned();
   const { route } = plan;
   return await tryCandidates(effectsOf(question, opener, plan), {
@@ -165,7 +177,7 @@ function openAdmissions(
     return {
       model: first.model,
       class: exchange.class,
-      tenant: exchange.caller?.tenant ?? "",
+      tenant: tenantOf(exchange),
       kind: kindOf(ask),
       deadlineAt: exchange.deadlineAt ?? Number.POSITIVE_INFINITY,
       signal: exchange.signal,
@@ -219,6 +231,7 @@ async function send<A>(attempt: Attempt<Candidate>, question: Question, opener: 
     const answer = await opener.open(candidate, way, signal);
     const firstByteMs = note(undefined);
     exchange.instance = candidate.key;
+    exchange.served = { model: candidate.model.id, service: candidate.record.service };
     parts.metrics.attempt(candidate.record.service, "ok");
     const { model, record } = candidate;
     parts.coldStarts.note({ model: model.id, host: record.host, wasLoaded: model.state === "loaded", firstByteMs });

@@ -16,8 +16,11 @@ export interface Caller {
   readonly role: KeyRole;
   /** Its tenant, limits and allow-lists; undefined without keys. */
   readonly key?: KnownKey;
-  /** Whose key it is: tenants take turns in queues. */
-  readonly tenant?: string;
+}
+
+/** Whose request it is. Without keys, everybody on the machine is one tenant. */
+export function tenantOf({ caller }: Pick<Exchange, "caller">): string {
+  return caller?.key?.tenant.id ?? caller?.keyId ?? "none";
 }
 
 /** One try of one instance, as the record keeps it. */
@@ -59,6 +62,11 @@ export class Exchange {
   /** Where it could go and why not elsewhere, once that was decided. */
   plan: RoutePlan | undefined;
   instance: string | undefined;
+  /** The model and the service that answered. */
+  served: { readonly model: string; readonly service: string } | undefined;
+  /** Millionths of a dollar, once it has ended. */
+  costMicroUsd: number | undefined;
+  readonly #endings: (() => void)[] = [];
   /** When the body was there. */
   readAt: number | undefined;
   /** How long it waited for a free slot. */
@@ -95,5 +103,15 @@ export class Exchange {
   get log(): Logger {
     this.#log ??= this.#parentLog.child({ request_id: this.id, trace_id: this.trace.traceId });
     return this.#log;
+  }
+
+  /** Calls `run` when the exchange has ended, however it ended, before its record is made. */
+  onEnd(run: () => void): void {
+    this.#endings.push(run);
+  }
+
+  /** To be called once, by the server. */
+  end(): void {
+    for (const run of this.#endings.splice(0)) run();
   }
 }

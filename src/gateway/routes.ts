@@ -1,6 +1,7 @@
 import { NexusError } from "../base/errors.ts";
 import { type Operation, operations } from "../contract/operations.ts";
 import type { ClientDialect } from "../translate/translation.ts";
+import { anthropicRoutes } from "./anthropic-routes.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -53,7 +54,10 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
   { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
   { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
-  ...operations.filter(({ owner, model }) => owner === "instance" && model === "body").map(operationRoute),
+  ...operations
+    .filter(({ id, owner, model }) => owner === "instance" && model === "body" && !id.startsWith("messages."))
+    .map(operationRoute),
+  ...anthropicRoutes,
   { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
   ...ollamaRoutes,
   { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
@@ -89,6 +93,8 @@ export function findRoute(method: string, path: string): Route {
 export async function serveRoute(route: Route, path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
   exchange.operation = route.operation;
   if (route.dialect !== undefined) exchange.dialect = route.dialect;
+  const { requestIdHeader } = exchange.dialect;
+  if (requestIdHeader !== undefined) exchange.reply.setHeader(requestIdHeader, exchange.id);
   if (route.access !== "open") {
     exchange.caller = await authenticate(exchange, parts);
     if (route.access === "admin") requireAdmin(exchange.caller);

@@ -62,6 +62,7 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
   const status = left && exchange.errorCode === undefined ? 499 : reply.status;
   const durationMs = clock.monotonic() - exchange.startedAt;
   if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
+  exchange.end();
   metrics.completed(exchange, status, durationMs / 1_000);
   if (exchange.readAt !== undefined) {
     const { instance: gateway } = parts.identity;

@@ -4,7 +4,7 @@ import { collectResponse, finalResponse } from "../translate/collect-response.ts
 import { type JsonObject, parseRequest } from "../translate/request-fields.ts";
 import { withoutStore } from "../translate/responses-history.ts";
 import { type Ask, readJsonAsk } from "./ask.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { readBody } from "./read-body.ts";
 import type { AnswerObserver } from "./relay-answer.ts";
@@ -86,8 +86,3 @@ const storedSteps: Readonly<Record<string, (responses: StoredResponses, question
     "POST cancel": (responses, { tenant, id }) => responses.cancel(tenant, id),
     "GET input_items": (responses, { tenant, id, query }) => responses.inputItems(tenant, id, query),
   };
-
-/** Without keys, everybody on the machine is one tenant. */
-function tenantOf({ caller }: Exchange): string {
-  return caller?.key?.tenant.id ?? caller?.keyId ?? "none";
-}

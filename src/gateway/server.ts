@@ -8,7 +8,7 @@ import { newRequestId } from "../base/ids.ts";
 import { serveUpgrade } from "./accept-upgrade.ts";
 import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
-import { openFastFront } from "./http/fast-front.ts";
+import { putFastFront } from "./http/fast-front.ts";
 import {
   checkIntervalMs,
   connectionsMax,
@@ -36,22 +36,11 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
   const server = createNodeServer(parts);
   const connections = trackConnections(server);
   const upgraded = trackUpgraded(server);
-  const [takeOver] = server.listeners("connection");
-  if (takeOver === undefined) throw new TypeError("Node's HTTP server has no reader of connections");
-  const front = openFastFront({
+  const front = putFastFront(server, {
     clock: parts.clock,
     serve: (request, reply) => serveExchange(request, reply, parts),
-    handOver(socket, unread) {
-      // Paused, or the bytes would be given out before Node's server listens for them.
-      socket.pause();
-      socket.unshift(unread);
-      connections.add(socket);
-      takeOver.call(server, socket);
-      socket.resume();
-    },
+    onHandOver: connections.add,
   });
-  server.removeAllListeners("connection");
-  server.on("connection", front.accept);
   server.maxConnections = connectionsMax;
   server.listen(address.port, address.host);
   await once(server, "listening");

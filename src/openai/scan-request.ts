@@ -11,6 +11,12 @@ export interface RequestScan {
   readonly stream: boolean;
   /** What an instance must be able to do beyond the operation itself. */
   readonly needs: FeatureNeeds;
+  /** Whether the prompt carries pictures, sound or files: then its bytes say nothing about its tokens. */
+  readonly hasAttachments: boolean;
+  /** Where the conversation, prompt or input stands in the body; undefined when there is none. */
+  readonly promptSpan: { readonly start: number; readonly end: number } | undefined;
+  /** Tokens that the answer may have; undefined when the client leaves it open. */
+  readonly answerTokensMax: number | undefined;
 }
 
 export interface FeatureNeeds {
@@ -21,10 +27,20 @@ export interface FeatureNeeds {
 
 /** Keys of a message part that carries an image, in chat completions and in responses. */
 const imageKeys = new Set(["image_url", "input_image"]);
+/** Keys of parts that carry anything but text, in the dialects that are understood. */
+const attachmentKeys = new Set([
+  ...imageKeys,
+  ...["images", "source", "input_audio", "audio_url", "video_url", "file", "file_data", "file_id", "image"],
+]);
 /** Members of the body that hold them. Elsewhere, in the schema of a tool say, such a key means nothing. */
 const messageKeys = new Set(["messages", "input"]);
 /** Members of the body that decide where it goes. Twice the same one is refused: two parsers could differ. */
 const decisiveKeys = new Set(["model", "stream", "tools", "response_format"]);
+
+/** Members that tell how much work it is. Who reads another of two only plans worse. */
+const promptKeys = ["messages", "prompt", "input"] as const;
+const answerKeys = ["max_completion_tokens", "max_output_tokens", "max_tokens"] as const;
+const notedKeys: ReadonlySet<string> = new Set([...decisiveKeys, ...promptKeys, ...answerKeys]);
 
 interface Member {
   readonly start: number;
@@ -36,7 +52,7 @@ interface Member {
  * @throws NexusError `invalid_json`, `missing_model` or `invalid_request`, with the field at fault.
  */
 export function scanRequest(body: Buffer): RequestScan {
-  const { members, hasImages } = scanMembers(body);
+  const { members, hasImages, hasAttachments } = scanMembers(body);
   const model = readModel(body, members.get("model"));
   return {
     model: model.id,
@@ -47,6 +63,12 @@ export function scanRequest(body: Buffer): RequestScan {
       vision: hasImages,
       json_schema: wantsJsonSchema(body, members.get("response_format")),
     },
+    hasAttachments,
+    promptSpan: promptKeys.map((key) => members.get(key)).find((member) => member !== undefined),
+    answerTokensMax: readLimit(
+      body,
+      answerKeys.map((key) => members.get(key)).find((member) => member !== undefined),
+    ),
   };
 }
 
@@ -57,22 +79,31 @@ export function replaceModel(body: Buffer, scan: RequestScan, model: string): Bu
   return Buffer.concat([body.subarray(0, start), Buffer.from(JSON.stringify(model)), body.subarray(end)]);
 }
 
-function scanMembers(body: Buffer): { members: ReadonlyMap<string, Member>; hasImages: boolean } {
+interface Members {
+  readonly members: ReadonlyMap<string, Member>;
+  readonly hasImages: boolean;
+  readonly hasAttachments: boolean;
+}
+
+function scanMembers(body: Buffer): Members {
   if (body.length === 0) throw new NexusError("invalid_json", "The request has no body: send a JSON object.");
   if (!isUtf8(body)) throw new NexusError("invalid_json", "The body is not valid UTF-8.");
   const starts = new Map<string, number>();
   let topLevelKey = "";
   let hasImages = false;
+  let hasAttachments = false;
   const scanner = new JsonScanner(body, (keyStart, keyEnd, valueStart, depth) => {
     if (depth > 1 && !messageKeys.has(topLevelKey)) return;
     const key = readKey(body, keyStart, keyEnd);
     if (depth > 1) {
       hasImages ||= imageKeys.has(key);
+      hasAttachments ||= attachmentKeys.has(key);
       return;
     }
     topLevelKey = key;
-    if (!decisiveKeys.has(key)) return;
-    if (starts.has(key)) throw new NexusError("invalid_request", `'${key}' appears twice.`, { param: key });
+    if (!notedKeys.has(key)) return;
+    if (starts.has(key) && decisiveKeys.has(key))
+      throw new NexusError("invalid_request", `'${key}' appears twice.`, { param: key });
     starts.set(key, valueStart);
   });
   try {
@@ -85,11 +116,11 @@ function scanMembers(body: Buffer): { members: ReadonlyMap<string, Member>; hasI
   const measure = new JsonScanner(body, () => {});
   const members = new Map<string, Member>();
   for (const [key, start] of starts) members.set(key, { start, end: measure.value(start, 1) });
-  return { members, hasImages };
+  return { members, hasImages, hasAttachments };
 }
 
 /** A key of n characters takes at most 6n bytes, when each is written as \uXXXX, and two quotes. */
-const keyBytesMax = 2 + 6 * Math.max(...[...imageKeys, ...messageKeys, ...decisiveKeys].map((key) => key.length));
+const keyBytesMax = 2 + 6 * Math.max(...[...attachmentKeys, ...messageKeys, ...notedKeys].map((key) => key.length));
 
 /** The member's name with its escapes decoded, or an empty string when it is too long to be one that matters. */
 function readKey(body: Buffer, start: number, end: number): string {
@@ -115,6 +146,15 @@ function readBoolean(body: Buffer, member: Member | undefined, name: string): bo
   if (text === "true") return true;
   if (text === "false" || text === "null") return false;
   throw new NexusError("invalid_request", `'${name}' must be true or false.`, { param: name });
+}
+
+/** Numbers longer than this are none that mean anything here. */
+const digitsMax = 10;
+
+function readLimit(body: Buffer, member: Member | undefined): number | undefined {
+  if (member === undefined || member.end - member.start > digitsMax) return undefined;
+  const limit = Number(body.toString("latin1", member.start, member.end));
+  return Number.isInteger(limit) && limit > 0 ? limit : undefined;
 }
 
 /** An empty list or null asks for nothing. */

@@ -2,31 +2,35 @@ import { MalformedAnswer } from "./read-answer-head.ts";
 
 const cr = 0x0d;
 const lf = 0x0a;
-const semicolon = 0x3b;
+const colon = 0x3a;
 /** 268 MB in one chunk: nobody sends more, and no sum can overflow. */
 const sizeDigitsMax = 7;
-/** For extensions of one chunk, and for all trailers. */
-const ignoredBytesMax = 16 * 1024;
+/** For all trailers. */
+const trailerBytesMax = 16 * 1024;
+const tokenShape = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/;
 
 type State =
   | "size"
-  | "extension"
   | "size-lf"
   | "data"
   | "data-cr"
   | "data-lf"
   | "trailer-start"
-  | "trailer"
+  | "trailer-name"
+  | "trailer-value"
   | "trailer-lf"
   | "last-lf"
   | "end";
 
-/** Takes the framing out of a chunked body (RFC 9112, 7.1). Extensions and trailers are dropped. */
+/**
+ * Takes the framing out of a chunked body (RFC 9112, 7.1). Trailers are dropped; extensions, which nobody sends, are
+ * refused.
+ */
 export class ChunkedBody {
   #state: State = "size";
   #size = 0;
   #digits = 0;
-  #ignored = 0;
+  #trailerBytes = 0;
 
   /** Whether the last byte was read. */
   get isComplete(): boolean {
@@ -63,10 +67,6 @@ export class ChunkedBody {
       case "size":
         this.#readSize(byte);
         return;
-      case "extension":
-        if (byte === cr) this.#state = "size-lf";
-        else this.#ignore(byte);
-        return;
       case "size-lf":
         this.#expect(byte, lf, this.#size === 0 ? "trailer-start" : "data");
         return;
@@ -78,12 +78,15 @@ export class ChunkedBody {
         this.#digits = 0;
         return;
       case "trailer-start":
-        this.#state = byte === cr ? "last-lf" : "trailer";
-        if (byte !== cr) this.#ignore(byte);
+        if (byte === cr) this.#state = "last-lf";
+        else this.#readTrailerName(byte, false);
         return;
-      case "trailer":
+      case "trailer-name":
+        this.#readTrailerName(byte, true);
+        return;
+      case "trailer-value":
         if (byte === cr) this.#state = "trailer-lf";
-        else this.#ignore(byte);
+        else this.#drop(byte === 0x09 || (byte >= 0x20 && byte !== 0x7f));
         return;
       case "trailer-lf":
         this.#expect(byte, lf, "trailer-start");
@@ -100,10 +103,8 @@ export class ChunkedBody {
       this.#digits++;
       return;
     }
-    if (this.#digits === 0 || digit !== -1) throw new MalformedAnswer("a chunk has no plain size");
-    if (byte === cr) this.#state = "size-lf";
-    else if (byte === semicolon) this.#state = "extension";
-    else throw new MalformedAnswer("a chunk has no plain size");
+    if (this.#digits === 0 || byte !== cr) throw new MalformedAnswer("a chunk has no plain size");
+    this.#state = "size-lf";
   }
 
   #expect(byte: number, wanted: number, next: State): void {
@@ -111,10 +112,18 @@ export class ChunkedBody {
     this.#state = next;
   }
 
-  #ignore(byte: number): void {
-    this.#ignored++;
-    const isText = byte === 0x09 || (byte >= 0x20 && byte !== 0x7f);
-    if (!isText || this.#ignored > ignoredBytesMax) throw new MalformedAnswer("extensions or trailers are odd or long");
+  #readTrailerName(byte: number, mayEnd: boolean): void {
+    if (byte === colon && mayEnd) {
+      this.#state = "trailer-value";
+      return;
+    }
+    this.#drop(tokenShape.test(String.fromCharCode(byte)));
+    this.#state = "trailer-name";
+  }
+
+  #drop(isFit: boolean): void {
+    this.#trailerBytes++;
+    if (!isFit || this.#trailerBytes > trailerBytesMax) throw new MalformedAnswer("a trailer is odd or long");
   }
 }
 

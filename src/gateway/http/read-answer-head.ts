@@ -50,6 +50,7 @@ export function readAnswerHead(bytes: Buffer, isHeadRequest: boolean): AnswerHea
   const headers = readHeaders(text, text.indexOf("\r\n") + 2);
   const { framing, contentLength } = framingOf(status, headers, isHeadRequest);
   const isOld = text.startsWith("HTTP/1.0");
+  if (isOld && status < 200) throw new MalformedAnswer("HTTP/1.0 has no interim answers");
   const idleMs = isOld || framing === "close" ? 0 : idleMsOf(headers);
   return { status, headers, framing, contentLength, idleMs, byteLength: end + blankLine.length };
 }

@@ -1,0 +1,59 @@
+import { operationById } from "../contract/operations.ts";
+import { estimatedHeader, estimateInputTokens } from "../translate/anthropic-count.ts";
+import { anthropicDialect } from "../translate/anthropic-dialect.ts";
+import { parseRequest } from "../translate/request-fields.ts";
+import { readJsonAsk } from "./ask.ts";
+import { requireAllowed } from "./authenticate.ts";
+import { readWishes } from "./client-wishes.ts";
+import { planFor } from "./dispatch.ts";
+import type { Exchange } from "./exchange.ts";
+import type { GatewayParts } from "./gateway-parts.ts";
+import { readBody } from "./read-body.ts";
+import type { Route } from "./routes.ts";
+import { sendJson } from "./send-json.ts";
+import { serveAsk, serveOperation } from "./serve-operation.ts";
+import { translationContext } from "./translation-context.ts";
+import { translators } from "./translators.ts";
+
+const create = operationById("messages.create");
+const count = operationById("messages.count_tokens");
+
+/** Anthropic's API: errors in its shape, whoever answers. */
+export const anthropicRoutes: readonly Route[] = [
+  {
+    method: "POST",
+    path: create.path,
+    operation: create.id,
+    access: "key",
+    dialect: anthropicDialect,
+    serve: (exchange, parts) => serveOperation(exchange, { operation: create, isNative: true, translators }, parts),
+  },
+  {
+    method: "POST",
+    path: count.path,
+    operation: count.id,
+    access: "key",
+    dialect: anthropicDialect,
+    serve: serveCount,
+  },
+];
+
+/** Counted by a server of the model that counts, else estimated here, which the answer says in a header. */
+async function serveCount(exchange: Exchange, parts: GatewayParts): Promise<void> {
+  readWishes(exchange);
+  const body = await readBody(exchange, parts.settings.bodyBytesMax);
+  exchange.readAt = exchange.clock.monotonic();
+  const context = translationContext(exchange, parts);
+  const ask = readJsonAsk({ operation: count, body, isNative: true, translators: [], context });
+  const { failure } = planFor({ exchange, ask, parts });
+  // What nobody has, or this key may not use, is an error as it is everywhere.
+  if (failure === undefined || failure.code === "model_not_found" || failure.code === "permission_denied") {
+    await serveAsk(exchange, ask, parts);
+    return;
+  }
+  if (exchange.caller !== undefined) requireAllowed(exchange.caller, count.id, ask.model);
+  exchange.model = ask.model;
+  const tokens = estimateInputTokens(parseRequest(body));
+  exchange.reply.setHeader(estimatedHeader, "true");
+  sendJson(exchange, 200, { input_tokens: tokens });
+}
