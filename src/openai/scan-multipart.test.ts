@@ -203,6 +203,8 @@ describe("scanMultipart", () => {
     ["no model", file + end, "missing_model"],
     ["an empty model", field("model", "") + end, "missing_model"],
     ["two models", model + field("model", "other") + end],
+    ["a model in brackets only", field("model[]", "m") + end],
+    ["a model in another case only", field("MODEL", "m") + end],
     ["a model in brackets beside the model", model + field("model[]", "other") + end],
     ["a model in another case beside the model", model + field("Model", "other") + end],
     ["a model that is a file", field("model", "m", '; filename="m"') + end],

@@ -27,7 +27,8 @@ function chat(backend: FakeBackend, body: object = {}, signal?: AbortSignal): Pr
 
 describe("the fake backend", () => {
   it("answers with usage, at once and as a stream, in every kind", async () => {
-    for (const kind of fakeKinds) {
+    // Anthropic's API has no chats: what it has is tested with the other operations.
+    for (const kind of fakeKinds.filter((one) => one !== "anthropic")) {
       const backend = await start(kind, { models: [{ id: kind === "ollama" ? "m:latest" : "m" }] });
       const whole = (await (await chat(backend)).json()) as { choices: { message: { content: string } }[] };
       const text = whole.choices[0]?.message.content ?? "";
