@@ -54,12 +54,21 @@ const unlimited: LimitDecision = { ok: true, headers: {}, settle: () => {} };
 
 export function createLimiter(options: { readonly ledger: LimitLedger; readonly clock: Clock }): Limiter {
   const { ledger, clock } = options;
+  const rulesOf = new WeakMap<LimitedScope, readonly Rule[]>();
+  const compiled = (scope: LimitedScope) => {
+    const known = rulesOf.get(scope);
+    if (known !== undefined) return known;
+    const rules = compileRules(scope);
+    rulesOf.set(scope, rules);
+    return rules;
+  };
   return {
     admit(scopes, estimate) {
-      const wanted = scopes.flatMap((scope) => takesOf(scope, estimate, clock.now()));
-      if (wanted.length === 0) return unlimited;
-      const taken = ledger.take(wanted.map(({ take }) => take));
-      const decide = (result: Taken) => toDecision(wanted, result, ledger);
+      const rules = scopes.length === 1 && scopes[0] !== undefined ? compiled(scopes[0]) : scopes.flatMap(compiled);
+      if (rules.length === 0) return unlimited;
+      const nowMs = clock.now();
+      const taken = ledger.take(rules.map((rule) => takeOf(rule, estimate, nowMs)));
+      const decide = (result: Taken) => toDecision(rules, result, ledger);
       return taken instanceof Promise ? taken.then(decide) : decide(taken);
     },
   };
@@ -67,39 +76,52 @@ export function createLimiter(options: { readonly ledger: LimitLedger; readonly 
 
 type Measure = "requests" | "tokens" | "usd";
 
-interface Wanted {
-  readonly take: Take;
+/** One limit of one scope. */
+interface Rule {
+  readonly kind: Take["kind"];
   readonly measure: Measure;
+  readonly counter: string;
+  readonly limit: number;
   readonly scope: LimitedScope;
+  /** Of a `period`. */
   readonly budget?: Budget;
 }
 
-function takesOf(scope: LimitedScope, estimate: UsageEstimate, nowMs: number): Wanted[] {
+function compileRules(scope: LimitedScope): readonly Rule[] {
   const { id, limits } = scope;
-  const wanted: Wanted[] = [];
-  const minute = (measure: Measure, amount: number, limit: number | undefined) => {
-    if (limit === undefined) return;
-    wanted.push({ take: { kind: "minute", counter: `${id}:${measure}`, amount, limit }, measure, scope });
-  };
-  minute("requests", 1, limits.requests_per_minute);
-  minute("tokens", estimate.tokens, limits.tokens_per_minute);
-  if (limits.concurrency !== undefined) {
-    const take: Take = { kind: "place", counter: `${id}:places`, limit: limits.concurrency };
-    wanted.push({ take, measure: "requests", scope });
+  const rules: (Rule | undefined)[] = [
+    rule("minute", "requests", limits.requests_per_minute),
+    rule("minute", "tokens", limits.tokens_per_minute),
+    rule("place", "requests", limits.concurrency),
+    ...(limits.budgets ?? []).map(
+      (budget): Rule => ({
+        kind: "period",
+        measure: budget.unit,
+        counter: budgetCounter(id, budget),
+        limit: budgetLimit(budget),
+        scope,
+        budget,
+      }),
+    ),
+  ];
+  return rules.filter((one) => one !== undefined);
+
+  function rule(kind: "minute" | "place", measure: Measure, limit: number | undefined): Rule | undefined {
+    return limit === undefined ? undefined : { kind, measure, counter: `${id}:${kind}:${measure}`, limit, scope };
   }
-  for (const budget of limits.budgets ?? []) {
-    const { firstDay, leftMs } = periodAt(budget.period, nowMs);
-    const amount = budget.unit === "usd" ? estimate.costMicroUsd : estimate.tokens;
-    const limit = budgetLimit(budget);
-    const counter = budgetCounter(id, budget);
-    wanted.push({
-      take: { kind: "period", counter, period: firstDay, amount, limit, leftMs },
-      measure: budget.unit,
-      scope,
-      budget,
-    });
-  }
-  return wanted;
+}
+
+function takeOf({ kind, measure, counter, limit, budget }: Rule, estimate: UsageEstimate, nowMs: number): Take {
+  if (kind === "place") return { kind, counter, limit };
+  const amount = amountOf(measure, estimate);
+  if (kind === "minute" || budget === undefined) return { kind: "minute", counter, amount, limit };
+  const { firstDay, leftMs } = periodAt(budget.period, nowMs);
+  return { kind, counter, period: firstDay, amount, limit, leftMs };
+}
+
+function amountOf(measure: Measure, { tokens, costMicroUsd }: UsageEstimate): number {
+  if (measure === "requests") return 1;
+  return measure === "tokens" ? tokens : costMicroUsd;
 }
 
 /** The ledger's name for what a scope has spent of a budget. */
@@ -112,60 +134,73 @@ function budgetLimit({ unit, amount }: Budget): number {
   return unit === "usd" ? Math.round(amount * 1_000_000) : amount;
 }
 
-function toDecision(wanted: readonly Wanted[], taken: Taken, ledger: LimitLedger): LimitDecision {
-  const headers = limitHeaders(wanted, taken.states);
+function toDecision(rules: readonly Rule[], taken: Taken, ledger: LimitLedger): LimitDecision {
+  const headers = limitHeaders(rules, taken.states);
   if (taken.ok) {
-    const settle = (used: UsageTotal) => ledger.settle(taken.receipt, usedByCounter(wanted, used));
+    const settle = (used: UsageTotal) => ledger.settle(taken.receipt, usedByCounter(rules, used));
     return { ok: true, headers, settle };
   }
-  const refused = wanted[taken.refused];
+  const refused = rules[taken.refused];
   const state = taken.states[taken.refused];
   const retryAfterSeconds = Math.max(1, Math.ceil(taken.retryAfterMs / 1_000));
   return {
     ok: false,
-    code: refused?.take.kind === "period" ? "insufficient_quota" : "rate_limit_exceeded",
+    code: refused?.kind === "period" ? "insufficient_quota" : "rate_limit_exceeded",
     message: refused === undefined ? "A limit is reached." : describeRefusal(refused, state, retryAfterSeconds),
     retryAfterSeconds,
     headers,
   };
 }
 
-function usedByCounter(wanted: readonly Wanted[], { tokens, costMicroUsd }: UsageTotal): Record<string, number> {
-  const amounts: Readonly<Record<Measure, number>> = { requests: 1, tokens, usd: costMicroUsd };
-  return Object.fromEntries(wanted.map(({ take, measure }) => [take.counter, amounts[measure]]));
+function usedByCounter(rules: readonly Rule[], used: UsageTotal): Record<string, number> {
+  const amounts: Record<string, number> = {};
+  for (const { counter, measure } of rules) amounts[counter] = amountOf(measure, used);
+  return amounts;
 }
 
-function describeRefusal({ take, measure, scope, budget }: Wanted, state: CounterState | undefined, seconds: number) {
+function describeRefusal(
+  { kind, limit, measure, scope, budget }: Rule,
+  state: CounterState | undefined,
+  seconds: number,
+) {
   const whose = `The ${scope.kind} '${scope.name}'`;
-  if (take.kind === "place") return `${whose} may have ${take.limit} requests at the same time.`;
-  if (take.kind === "minute") {
-    return `${whose} may use ${take.limit} ${measure} per minute. Come back in ${seconds} s.`;
+  if (kind === "place") return `${whose} may have ${limit} requests at the same time.`;
+  if (kind === "minute" || budget === undefined) {
+    return `${whose} may use ${limit} ${measure} per minute. Come back in ${seconds} s.`;
   }
-  const amount = budget === undefined ? take.limit : budget.amount;
-  const text = measure === "usd" ? `$${amount}` : `${amount} tokens`;
+  const { amount, period, unit } = budget;
   const left = state?.remaining ?? 0;
-  const rest =
-    measure === "usd" ? `$${(left / 1_000_000).toFixed(6).replace(/\.?0+$/, "")}` : `${Math.floor(left)} tokens`;
+  const rest = unit === "usd" ? dollars(left / 1_000_000) : `${Math.floor(left)} tokens`;
   const need = left > 0 ? `, of which ${rest} are left: less than the request may need` : ", which is spent";
-  return `${whose} has a budget of ${text} a ${budget?.period ?? "period"}${need}. It begins anew in ${seconds} s (UTC).`;
+  const whole = unit === "usd" ? dollars(amount) : `${amount} tokens`;
+  return `${whose} has a budget of ${whole} a ${period}${need}. It begins anew in ${seconds} s (UTC).`;
+}
+
+function dollars(amount: number): string {
+  return `$${amount.toFixed(6).replace(/\.?0+$/, "")}`;
 }
 
 /** Of several limits of one measure, the one that will be reached first. */
-function limitHeaders(wanted: readonly Wanted[], states: readonly CounterState[]): LimitHeaders {
+function limitHeaders(rules: readonly Rule[], states: readonly CounterState[]): LimitHeaders {
   const headers: Record<string, string> = {};
-  for (const measure of ["requests", "tokens"] as const) {
-    let tightest: { readonly limit: number; readonly state: CounterState } | undefined;
-    wanted.forEach(({ take, measure: its }, index) => {
-      const state = states[index];
-      if (take.kind !== "minute" || its !== measure || state === undefined) return;
-      if (tightest === undefined || state.remaining < tightest.state.remaining) tightest = { limit: take.limit, state };
-    });
-    if (tightest === undefined) continue;
-    headers[`x-ratelimit-limit-${measure}`] = String(tightest.limit);
-    headers[`x-ratelimit-remaining-${measure}`] = String(Math.floor(tightest.state.remaining));
-    headers[`x-ratelimit-reset-${measure}`] = formatReset(tightest.state.resetMs);
-  }
+  addHeaders("requests");
+  addHeaders("tokens");
   return headers;
+
+  function addHeaders(measure: "requests" | "tokens"): void {
+    let limit = 0;
+    let nearest: CounterState | undefined;
+    rules.forEach((rule, index) => {
+      const state = states[index];
+      if (rule.kind !== "minute" || rule.measure !== measure || state === undefined) return;
+      if (nearest !== undefined && state.remaining >= nearest.remaining) return;
+      [limit, nearest] = [rule.limit, state];
+    });
+    if (nearest === undefined) return;
+    headers[`x-ratelimit-limit-${measure}`] = String(limit);
+    headers[`x-ratelimit-remaining-${measure}`] = String(Math.floor(nearest.remaining));
+    headers[`x-ratelimit-reset-${measure}`] = formatReset(nearest.resetMs);
+  }
 }
 
 /** `120ms`, `1s`, `1m1s`, as OpenAI writes them. */

@@ -122,7 +122,7 @@ export class LocalLedger implements LimitLedger {
     const left = (used: number) => Math.max(0, take.limit - used);
     if (take.kind === "minute") {
       const minute = this.#minute(take.counter);
-      return { remaining: left(minute.sum(now)), resetMs: minute.untilAtMost(now, 0) };
+      return { remaining: left(minute.sum(now)), resetMs: minute.untilEmpty(now) };
     }
     if (take.kind === "place") return { remaining: left(this.#place(take.counter).taken), resetMs: placeRetryMs };
     return { remaining: left(spentOf(this.#period(take.counter, take.period))), resetMs: take.leftMs };

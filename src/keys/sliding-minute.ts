@@ -8,6 +8,7 @@ const seconds = 61;
 export class SlidingMinute {
   readonly #taken = new Float64Array(seconds);
   #newest = Number.NEGATIVE_INFINITY;
+  #lastUsed = Number.NEGATIVE_INFINITY;
   #sum = 0;
 
   /** Amount of the window that ends now. */
@@ -21,6 +22,7 @@ export class SlidingMinute {
     const second = secondOf(nowMs);
     this.#advance(second);
     this.#change(second, amount);
+    this.#lastUsed = second;
     return second;
   }
 
@@ -28,6 +30,11 @@ export class SlidingMinute {
   giveBack(nowMs: number, second: number, amount: number): void {
     this.#advance(secondOf(nowMs));
     if (second > this.#newest - seconds) this.#change(second, -Math.min(amount, this.#at(second)));
+  }
+
+  /** Milliseconds until all that is in the window now has left it. */
+  untilEmpty(nowMs: number): number {
+    return this.sum(nowMs) <= 0 ? 0 : (this.#lastUsed + seconds) * 1_000 - nowMs;
   }
 
   /** Milliseconds until no more than `allowed` is left of what is in the window now. */
