@@ -57,20 +57,29 @@ export async function enter(kind: GatewayKind, bench: Bench): Promise<{ result: 
   }
 }
 
-/** One load: each round asks every gateway in turn, so that what else the machine does hits all alike. */
-export async function compare(load: Load, contestants: readonly Contestant[], bench: Bench): Promise<Row[]> {
+/**
+ * Every round is every load, and in every load every gateway in turn: what else the machine does hits all alike, and
+ * when time runs out there is something of everything.
+ */
+export async function compare(
+  loads: readonly Load[],
+  contestants: readonly Contestant[],
+  bench: Bench,
+): Promise<Row[]> {
   const { directory, cores, signal, flags, hasTime } = bench;
   const place = { directory, cores, signal, seconds: flags.seconds };
-  const book = new Book(load.name, bench);
+  const books = loads.map((load) => ({ load, book: new Book(load.name, bench) }));
   for (let round = 1; round <= flags.rounds; round++) {
-    if (!hasTime(contestants.length * (flags.seconds + overheadSeconds))) break;
-    for (const { kind, running } of contestants) {
-      await book.note(kind, `${load.title}, round ${round} of ${flags.rounds}`, () => load.run(running, place));
-      await recover(running);
-      running.process?.trim();
+    for (const { load, book } of books) {
+      if (!hasTime(contestants.length * (flags.seconds + overheadSeconds))) continue;
+      for (const { kind, running } of contestants) {
+        await book.note(kind, `${load.title}, round ${round} of ${flags.rounds}`, () => load.run(running, place));
+        await recover(running);
+        running.process?.trim();
+      }
     }
   }
-  return book.rows();
+  return books.flatMap(({ book }) => book.rows());
 }
 
 /** What a gateway couldn't do in time isn't to count against it in the next load. Most answer at once. */

@@ -4,7 +4,7 @@ import { setInterval as every } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { GatewayKind, Place, RunningGateway } from "./gateways/gateway.ts";
 import { closedLoop, type LoadPlace } from "./loads/load.ts";
-import { memoryMegabytes, run } from "./processes.ts";
+import { memoryMegabytes, type RunOptions, run } from "./processes.ts";
 import type { Figures, PartResult } from "./results.ts";
 import { median } from "./statistics.ts";
 
@@ -106,9 +106,9 @@ async function repeat(place: LoadPlace, run: typeof chatLoad.run, { gateway, amo
 /** Runs the benchmark of a part of Nexus in a process of its own. */
 export async function measurePart(
   part: "routing" | "registry",
-  place: { cores: readonly number[]; signal: AbortSignal },
+  place: Required<Pick<RunOptions, "cores" | "signal" | "timeoutMs">>,
 ) {
   const file = fileURLToPath(new URL(`parts/${part}.ts`, import.meta.url));
-  const output = await run([process.execPath, file], { ...place, timeoutMs: 180_000 });
+  const output = await run([process.execPath, file], place);
   return JSON.parse(output) as PartResult[];
 }

@@ -12,15 +12,16 @@ let updated: Promise<unknown> | undefined;
 export async function needDebian(
   program: string,
   packageName: string,
-  { mayInstall, signal }: Pick<PrepareOptions, "mayInstall" | "signal">,
+  { mayInstall, isQuick, signal }: PrepareOptions,
 ): Promise<void> {
   if (findProgram(program)) return;
   const hint = `${program} is not installed: \`apt-get install ${packageName}\``;
   if (!mayInstall || process.getuid?.() !== 0 || !findProgram("apt-get")) throw new Error(hint);
-  updated ??= run(["apt-get", "update", "-qq"], { timeoutMs: 120_000, signal });
+  const limits = { timeoutMs: isQuick ? 40_000 : 300_000, signal };
+  updated ??= run(["apt-get", "update", "-qq"], limits);
   await updated;
   const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", packageName];
-  await run(install, { timeoutMs: 300_000, signal });
+  await run(install, limits);
   if (!findProgram(program)) throw new Error(hint);
 }
 

@@ -11,7 +11,7 @@ const requirements = join(peersDirectory, "litellm.txt");
 const masterKey = "sk-bench-litellm";
 
 /** It answers ten times slower while it starts than any other. */
-const startMs = 120_000;
+const startMs = 60_000;
 
 function configuration(place: Place): string {
   const parameters = { model: `openai/${model}`, api_base: `http://127.0.0.1:${place.upstreamPort}/v1`, api_key: "sk" };

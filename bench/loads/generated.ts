@@ -5,7 +5,7 @@ import type { RunningGateway } from "../gateways/gateway.ts";
 import type { GeneratorJob, GeneratorReport } from "../load-generator.ts";
 import { run } from "../processes.ts";
 import { type BodyKind, requestBody } from "../wire.ts";
-import { cpuOf, type Load, type LoadPlace } from "./load.ts";
+import { costOf, type Load, type LoadPlace } from "./load.ts";
 
 const generator = fileURLToPath(new URL("../load-generator.ts", import.meta.url));
 
@@ -20,15 +20,14 @@ export const rate: Load = {
   name: "rate",
   title: `${requestsPerSecond} requests/s`,
   async run(gateway, place) {
-    const cpuBefore = cpuOf(gateway);
+    const cost = costOf(gateway);
     const { requests, errors, latency } = await generate(gateway, place, {
       kind: "rate",
       body: "chat",
       amount: requestsPerSecond,
     });
     if (errors > requests * hopelessShare) throw new Error(`it can't keep up with ${requestsPerSecond} requests/s`);
-    const cpu = gateway.process === undefined ? {} : { cpuUsPerRequest: (cpuOf(gateway) - cpuBefore) / requests };
-    return { rate: { ...latency, ...cpu, rps: requests / place.seconds, errors } };
+    return { rate: { ...latency, ...cost(requests), rps: requests / place.seconds, errors } };
   },
 };
 

@@ -1,6 +1,6 @@
 import type { RunningGateway } from "../gateways/gateway.ts";
 import type { Cores } from "../machine.ts";
-import { cpuMicroseconds } from "../processes.ts";
+import { cpuMicroseconds, memoryMegabytes } from "../processes.ts";
 import type { Figures } from "../results.ts";
 import { type BodyKind, requestBody } from "../wire.ts";
 import { runWrk } from "../wrk.ts";
@@ -34,17 +34,21 @@ export function closedLoop(options: {
     async run(gateway, { cores, ...place }) {
       const { port, path, headers } = gateway;
       const request = { port, path, headers, body: requestBody(body, gateway.model) };
-      const cpuBefore = cpuOf(gateway);
+      const cost = costOf(gateway);
       const sample = await runWrk({ ...request, connections, seconds: place.seconds }, { ...place, cores: cores.load });
       const { requests, seconds, p50, p99, errors } = sample;
       if (requests === 0) throw new Error("not one request was answered");
-      const cpuUsPerRequest = (cpuOf(gateway) - cpuBefore) / requests;
-      const cpu = gateway.process === undefined ? {} : { cpuUsPerRequest };
-      return { [name]: { rps: (requests - errors) / seconds, p50, p99, ...cpu, errors } };
+      return { [name]: { rps: (requests - errors) / seconds, p50, p99, ...cost(requests), errors } };
     },
   };
 }
 
-export function cpuOf(gateway: RunningGateway): number {
-  return gateway.process === undefined ? 0 : cpuMicroseconds(gateway.process.pid);
+/** Begins to count what a gateway costs. The answer ends it: CPU time by request, and the memory it has by then. */
+export function costOf({ process }: RunningGateway): (requests: number) => Figures {
+  if (process === undefined) return () => ({});
+  const before = cpuMicroseconds(process.pid);
+  return (requests) => {
+    const { largest, total } = memoryMegabytes(process.pid);
+    return { cpuUsPerRequest: (cpuMicroseconds(process.pid) - before) / requests, rss: largest, rssTotal: total };
+  };
 }
