@@ -143,6 +143,16 @@ export const requirements = {
     "The official client for Node gets responses, streams them, gives tools' results back, and goes on with what is stored.",
   "clients.ollama":
     "Ollama's own client chats, generates, embeds, lists and shows models, streams, aborts and sees errors.",
+  "clients.anthropic":
+    "Anthropic's own client chats, streams, calls tools, shows images, counts tokens and sees errors, over any backend.",
+
+  // Paid servers.
+  "paid.anthropic":
+    "Anthropic's API serves chat completions and responses, known by its list of models and asked in its own words.",
+  "paid.key-by-command":
+    "A key may be what a command prints: run only if the configuration names it, bounded, remembered, never shown.",
+  "anthropic.count-tokens":
+    "Tokens that no server counts are estimated within a documented bound, and the answer says that they are.",
 
   "operations.realtime":
     "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
