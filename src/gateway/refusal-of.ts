@@ -25,6 +25,8 @@ export function refusalOf(answer: Pick<UpstreamAnswer, "status" | "headers">): A
     case 502:
     case 504:
       return make(new NexusError("backend_error", `The service answered with status ${status}.`, options));
+    // Anthropic says 529 when it has too much to do.
+    case 529:
     case 503: {
       const retryAfterSeconds = retryAfterOf(answer) ?? 2;
       return make(

@@ -96,6 +96,9 @@ describe("scanRequest", () => {
       true,
     );
     assert.equal(scan('{"model":"m","messages":[],"tools":[{"parameters":{"image_url":{}}}]}').needs.vision, false);
+    const inAnthropics = (type: string) =>
+      scan(`{"model":"m","messages":[{"content":[{"type":${type},"source":{}}]}]}`).needs.vision;
+    assert.deepEqual(['"image"', '"images"', '"document"', "{}"].map(inAnthropics), [true, false, false, false]);
     assert.equal(scan('{"model":"m","tools":[ ]}').needs.tools, false);
     assert.equal(scan('{"model":"m","tools":null}').needs.tools, false);
     assert.equal(scan('{"model":"m","response_format":{"type":"json_schema"}}').needs.json_schema, true);

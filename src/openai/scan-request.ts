@@ -32,6 +32,8 @@ const attachmentKeys = new Set([
   ...imageKeys,
   ...["images", "source", "input_audio", "audio_url", "video_url", "file", "file_data", "file_id", "image"],
 ]);
+/** What Anthropic's messages say in place of such a key: `{"type": "image", "source": {...}}`. */
+const imageType = Buffer.from('"image"');
 /** Members of the body that hold them. Elsewhere, in the schema of a tool say, such a key means nothing. */
 const messageKeys = new Set(["messages", "input"]);
 /** Members of the body that decide where it goes. Twice the same one is refused: two parsers could differ. */
@@ -96,7 +98,7 @@ function scanMembers(body: Buffer): Members {
     if (depth > 1 && !messageKeys.has(topLevelKey)) return;
     const key = readKey(body, keyStart, keyEnd);
     if (depth > 1) {
-      hasImages ||= imageKeys.has(key);
+      hasImages ||= imageKeys.has(key) || (key === "type" && startsAt(body, valueStart, imageType));
       hasAttachments ||= attachmentKeys.has(key);
       return;
     }
@@ -117,6 +119,10 @@ function scanMembers(body: Buffer): Members {
   const members = new Map<string, Member>();
   for (const [key, start] of starts) members.set(key, { start, end: measure.value(start, 1) });
   return { members, hasImages, hasAttachments };
+}
+
+function startsAt(body: Buffer, at: number, text: Buffer): boolean {
+  return body.compare(text, 0, text.length, at, Math.min(at + text.length, body.length)) === 0;
 }
 
 /** A key of n characters takes at most 6n bytes, when each is written as \uXXXX, and two quotes. */

@@ -33,8 +33,19 @@ function composeStreams(outer: StreamTranslator, inner: StreamTranslator): Strea
   };
 }
 
+/** Tables do not change, and requests come by the thousand. */
+const remembered = new WeakMap<readonly Translator[], Map<string, readonly Translator[]>>();
+
 /** All ways to serve an operation by another one, the shortest first. The operation itself is not among them. */
 export function translatorsFrom(operationId: string, table: readonly Translator[]): readonly Translator[] {
+  const known = remembered.get(table) ?? new Map<string, readonly Translator[]>();
+  const ways = known.get(operationId) ?? findWays(operationId, table);
+  known.set(operationId, ways);
+  remembered.set(table, known);
+  return ways;
+}
+
+function findWays(operationId: string, table: readonly Translator[]): readonly Translator[] {
   const found = new Map<string, Translator>();
   let reached = table.filter(({ from }) => from === operationId);
   while (reached.length > 0) {
