@@ -178,7 +178,7 @@ export class ContinuationFilter {
     for (const data of dataOf(events)) {
       const chunk = data === "[DONE]" ? undefined : parseChunk(data);
       if (chunk === undefined || chunk.error !== undefined) passed.push(data);
-      else if (!isIntroduction(chunk)) passed.push(JSON.stringify(this.#adapt(chunk)));
+      else if (this.#head === undefined || !isIntroduction(chunk)) passed.push(JSON.stringify(this.#adapt(chunk)));
     }
     return Buffer.from(passed.map((data) => `data: ${data}\n\n`).join(""));
   }

@@ -78,7 +78,16 @@ describe("FairLine", () => {
     assert.ok(countOf(served, "other") >= 10, served.join(" "));
   });
 
-  it("forgets everything once nobody waits, and tenants that are even", () => {
+  it("forgets what tenants have had once nobody waits", () => {
+    const line = lineOf({ endless: 1, other: 1, third: 1 });
+    const first = line.next(anyone);
+    if (first !== undefined) line.serve(first, 100)(1_000_000);
+    turns(line, 2);
+    for (const tenant of ["endless", "other"]) line.join(stand(tenant));
+    assert.deepEqual(turns(line, 1), ["endless"]);
+  });
+
+  it("is empty at the end", () => {
     const line = new FairLine<Standing>();
     for (let tenant = 0; tenant < 1_000; tenant++) {
       line.join(stand("steady"));

@@ -79,9 +79,9 @@ export class ModelQueue<W extends Queued> {
     return last !== undefined && last.count > this.lines[name].waitingOf(tenant) + 1 ? last.waiter : undefined;
   }
 
-  /** Notes where a request can go, and with it those of its kind; a retry cannot go back to where it failed. */
+  /** Notes where a request can go, and with it those of its kind; a retry can go to fewer instances than they. */
   noteWanted({ kind, isRetry }: Pick<W, "kind" | "isRetry">, candidates: readonly { readonly key: string }[]): void {
-    if (!isRetry && this.#plannedKinds.has(kind)) return;
+    if (this.#plannedKinds.has(kind)) return;
     if (!isRetry) this.#plannedKinds.add(kind);
     for (const { key } of candidates) this.#wanted.add(key);
   }

@@ -70,6 +70,10 @@ describe("tryCandidates", () => {
     assert.equal((await run({ a: ["status"], b: ["ok"] }, 3, 0)).sent.length, 1);
   });
 
+  it("gives each retry back before the next", { timeout: 5_000 }, async () => {
+    assert.equal((await run({ a: ["refused"], b: ["refused"], c: ["ok"] }, 3, 1)).result, "c");
+  });
+
   it("does not try on after an error that is the request's own", async () => {
     assert.deepEqual(await run({ a: [new NexusError("invalid_request", "bad")], b: ["ok"] }), {
       sent: ["a"],
@@ -128,7 +132,7 @@ describe("tryCandidates: hedging", () => {
     assert.equal(await answer, "from b");
     assert.equal(sent.get("a")?.signal.aborted, true);
     assert.equal(sent.get("b")?.signal.aborted, false);
-    ends.get("a")?.reject(new NexusError("client_closed", "cancelled"));
+    ends.get("a")?.reject(fail("reset"));
     await clock.tick(0);
     assert.deepEqual([...held], ["b"], "the slot of the answer stays held");
     assert.deepEqual([hedges, failed], [["b won"], []]);
