@@ -154,6 +154,9 @@ export const requirements = {
   "anthropic.count-tokens":
     "Tokens that no server counts are estimated within a documented bound, and the answer says that they are.",
 
+  "gateway.continued-stream":
+    "Where its route allows it, a cut stream is continued by another instance, never after tool calls, and the record says so.",
+
   "operations.realtime":
     "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
 

@@ -3,6 +3,7 @@ import type { Operation } from "../contract/operations.ts";
 import type { UsedAmounts } from "../keys/usage.ts";
 import { replaceFormModel, scanMultipart } from "../openai/scan-multipart.ts";
 import { type RequestScan, replaceModel, scanRequest } from "../openai/scan-request.ts";
+import type { Candidate } from "../routing/route-plan.ts";
 import { translatorsFrom } from "../translate/compose-translations.ts";
 import type { Translation, TranslationContext, Translator } from "../translate/translation.ts";
 
@@ -39,6 +40,8 @@ export interface Ask {
   readonly prefixHash?: number | undefined;
   /** Tokens that the answer may have; undefined when the client leaves it open. */
   readonly answerTokensMax?: number | undefined;
+  /** Which candidates of the plan will do; absent: all. */
+  readonly suits?: ((candidate: Candidate) => boolean) | undefined;
   /** What it uses beside tokens. */
   readonly amounts?: UsedAmounts | undefined;
 }

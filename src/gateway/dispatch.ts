@@ -11,7 +11,6 @@ import { timeoutsFor } from "../routing/timeouts.ts";
 import type { Ask, Way } from "./ask.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
-import { meterRequest } from "./meter-request.ts";
 import { refusalOf } from "./refusal-of.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
@@ -83,7 +82,7 @@ function leastTokens({ promptBytes }: Ask): TokenBound | undefined {
 function plannedRoute(question: Question): RoutePlan {
   const { exchange, ask } = question;
   const plan = planFor(question);
-  exchange.plan = plan;
+  exchange.plan ??= plan;
   // Only names that exist become labels and log fields: clients must not be able to make up time series.
   if (plan.failure?.code !== "model_not_found") exchange.model = ask.model;
   if (plan.failure !== undefined) {
@@ -119,11 +118,14 @@ function refuseWhileLimited({ candidates }: RoutePlan, { ask, parts }: Question)
  * the request can be served by somebody.
  * @throws NexusError when it can go nowhere, would wait too long, or everybody failed it.
  */
-export async function dispatch<A>(question: Question, opener: Opener<A>, onPlanned: () => void): Promise<Begun<A>> {
+export async function dispatch<A>(
+  question: Question,
+  opener: Opener<A>,
+  onPlanned: () => Promise<void>,
+): Promise<Begun<A>> {
   const { exchange, ask, parts } = question;
   const plan = plannedRoute(question);
-  await meterRequest(question);
-  onPlanned();
+  await onPlanned();
   const { route } = plan;
   return await tryCandidates(effectsOf(question, opener, plan), {
     attemptsMax: parts.settings.retry.attemptsMax,
@@ -170,7 +172,9 @@ function openAdmissions(
   const candidatesBut = (tried: ReadonlySet<string>) => {
     const { candidates } = plan ?? plannedRoute(question);
     plan = undefined;
-    return tried.size === 0 ? candidates : candidates.filter(({ key }) => !tried.has(key));
+    const { suits } = ask;
+    const suited = suits === undefined ? candidates : candidates.filter(suits);
+    return tried.size === 0 ? suited : suited.filter(({ key }) => !tried.has(key));
   };
   const askFor = (tried: ReadonlySet<string>, known: readonly Candidate[]) => {
     let fresh: readonly Candidate[] | undefined = known;

@@ -1,17 +1,17 @@
 import { NexusError } from "../base/errors.ts";
 import type { BodyKind } from "../contract/operations.ts";
-import { readBackendError } from "../openai/backend-error.ts";
 import type { Translator } from "../translate/translation.ts";
+import { answerRequest } from "./answer-request.ts";
 import { type Ask, type AskedOperation, readFormAsk, readJsonAsk } from "./ask.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import { readWishes } from "./client-wishes.ts";
-import { type Begun, dispatch, httpOpener } from "./dispatch.ts";
+import { dispatch, httpOpener } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { meterRequest } from "./meter-request.ts";
+import type { AnswerObserver } from "./pipe-answer.ts";
 import { readBody } from "./read-body.ts";
-import { type AnswerObserver, relayAnswer } from "./relay-answer.ts";
 import { translationContext } from "./translation-context.ts";
-import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** How an operation is understood. */
 export interface Understanding {
@@ -62,10 +62,11 @@ export async function serveAsk(
   const client = new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs);
   const closeRequest = parts.retryBudget.openRequest();
   try {
-    const begun = await dispatch(question, httpOpener(question), () => {
+    const begun = await dispatch(question, httpOpener(question), async () => {
+      await meterRequest(question);
       if (exchange.stream) client.keepAlive();
     });
-    await relayBegun(begun, exchange, client, observer);
+    await answerRequest(begun, question, client, observer);
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;
     exchange.errorDetail = error.detail;
@@ -75,55 +76,4 @@ export async function serveAsk(
     client.close();
     closeRequest();
   }
-}
-
-async function relayBegun(
-  begun: Begun<UpstreamAnswer>,
-  exchange: Exchange,
-  client: ClientAnswer,
-  observer: AnswerObserver | undefined,
-): Promise<void> {
-  const { answer, way } = begun;
-  try {
-    if (answer.status < 300) await relayAnswer({ exchange, answer, client, way, observer });
-    else await relayRefusal(exchange, answer, client);
-    begun.succeed();
-  } catch (error) {
-    if (error instanceof NexusError && error.source === "service") begun.breakOff(error.message);
-    throw error;
-  } finally {
-    begun.withdraw();
-  }
-}
-
-/** Errors that the backend has with the request itself, in the client's shape whatever shape they came in. */
-async function relayRefusal(exchange: Exchange, answer: UpstreamAnswer, client: ClientAnswer): Promise<void> {
-  const body = await collect(answer);
-  const said = readBackendError(body, answer.status);
-  if (answer.status < 500) {
-    client.failWith(answer.status, said);
-    return;
-  }
-  exchange.errorDetail = said.error.message;
-  client.fail(
-    new NexusError("backend_error", `The service failed with status ${answer.status}.`, { source: "service" }),
-  );
-}
-
-const errorBodyBytesMax = 64 * 1024;
-
-function collect(answer: UpstreamAnswer): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  answer.pipe({
-    data(chunk) {
-      bytes += chunk.length;
-      if (bytes <= errorBodyBytesMax) chunks.push(chunk);
-      return true;
-    },
-    end: () => resolve(Buffer.concat(chunks)),
-    fail: reject,
-  });
-  return promise;
 }

@@ -10,6 +10,7 @@ import type { Ask } from "./ask.ts";
 import { dispatch, type Opener, type Question } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { meterRequest } from "./meter-request.ts";
 import { refusalOf } from "./refusal-of.ts";
 import { relaySockets } from "./relay-sockets.ts";
 
@@ -26,7 +27,7 @@ export async function serveRealtime(exchange: Exchange, parts: GatewayParts): Pr
   exchange.stream = true;
   const closeRequest = parts.retryBudget.openRequest();
   try {
-    const begun = await dispatch(question, socketOpener(question), () => {});
+    const begun = await dispatch(question, socketOpener(question), () => meterRequest(question));
     try {
       const client = await upgrade.accept();
       exchange.firstByteAt = exchange.clock.monotonic();

@@ -1,26 +1,27 @@
-import { NexusError } from "../base/errors.ts";
+import { describeError } from "../base/errors.ts";
 import { operationById } from "../contract/operations.ts";
 import { collectResponse, finalResponse } from "../translate/collect-response.ts";
 import { type JsonObject, parseRequest } from "../translate/request-fields.ts";
 import { withoutStore } from "../translate/responses-history.ts";
 import { type Ask, readJsonAsk } from "./ask.ts";
+import { readWishes } from "./client-wishes.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { HeldReply } from "./held-reply.ts";
+import type { AnswerObserver } from "./pipe-answer.ts";
 import { readBody } from "./read-body.ts";
-import type { AnswerObserver } from "./relay-answer.ts";
+import type { Route } from "./routes.ts";
 import { sendJson } from "./send-json.ts";
 import { serveAsk } from "./serve-operation.ts";
 import type { OpenedRequest, StoredResponses } from "./stored-responses.ts";
 import { translationContext } from "./translation-context.ts";
 import { translators } from "./translators.ts";
 
-/** What the answers of the Responses API need besides what every request does. */
-export interface ResponsesParts extends GatewayParts {
-  readonly responses: StoredResponses;
-}
+type Serve = Route["serve"];
 
 /** `POST /v1/responses`: with what it builds on out of the store, and kept there once it is answered. */
-export async function serveResponses(exchange: Exchange, parts: ResponsesParts): Promise<void> {
+export async function serveResponses(exchange: Exchange, parts: GatewayParts): Promise<void> {
+  readWishes(exchange);
   const body = await readBody(exchange, parts.settings.bodyBytesMax);
   exchange.readAt = exchange.clock.monotonic();
   const { newId } = translationContext(exchange, parts);
@@ -43,33 +44,32 @@ function askFor({ request }: OpenedRequest, exchange: Exchange, parts: GatewayPa
   });
 }
 
-/** Keeps the answer when its end goes out to the client. One that cannot be kept is still an answer. */
-function keeper(opened: OpenedRequest, exchange: Exchange, { responses }: ResponsesParts): AnswerObserver {
-  const keep = (response: JsonObject | undefined): void => {
-    if (response === undefined) return;
-    responses.keep(tenantOf(exchange), opened, response).catch((error: unknown) => {
-      exchange.log.warn({ error }, "the response is not stored");
-    });
+/** The next request may build on an answer as soon as it is there, so its end waits for the store; but not for long. */
+const keepWithinMs = 1_500;
+
+/** Keeps the answer before its end goes out. One that cannot be kept is still an answer, and its record says so. */
+function keeper(opened: OpenedRequest, exchange: Exchange, { responses }: GatewayParts): AnswerObserver {
+  const reply = new HeldReply(exchange.reply);
+  exchange.reply = reply;
+  const keep = async (response: JsonObject): Promise<void> => {
+    const { promise: isLate, resolve } = Promise.withResolvers<"late">();
+    const cancel = exchange.clock.after(keepWithinMs, () => resolve("late"));
+    try {
+      const outcome = await Promise.race([responses.keep(tenantOf(exchange), opened, response), isLate]);
+      if (outcome === "late") exchange.notes.push("not stored: the database did not answer in time");
+    } catch (error) {
+      exchange.notes.push(`not stored: ${describeError(error)}`);
+    } finally {
+      cancel();
+    }
+  };
+  const keepIfWhole = (response: JsonObject | undefined): void => {
+    if (response !== undefined) reply.holdUntil(keep(response));
   };
   return {
-    event: (event) => keep(finalResponse(event)),
-    whole: (body) => keep(collectResponse(body)),
+    event: (event) => keepIfWhole(finalResponse(event)),
+    whole: (body) => keepIfWhole(collectResponse(body)),
   };
-}
-
-/**
- * `GET` and `DELETE /v1/responses/{id}`, `POST /v1/responses/{id}/cancel`, `GET /v1/responses/{id}/input_items`.
- * @throws NexusError `not_found`, or `unknown_url` for other paths.
- */
-export async function serveStoredResponse(exchange: Exchange, { responses }: ResponsesParts): Promise<void> {
-  const { pathname, searchParams } = new URL(exchange.request.target, "http://gateway");
-  const [id = "", ...steps] = pathname.slice("/v1/responses/".length).split("/");
-  const query = Object.fromEntries(searchParams);
-  const serve = storedSteps[[exchange.request.method, ...steps].join(" ")];
-  if (serve === undefined) {
-    throw new NexusError("unknown_url", "There is nothing here. GET /openapi.json lists what there is.");
-  }
-  sendJson(exchange, 200, await serve(responses, { tenant: tenantOf(exchange), id, query }));
 }
 
 interface StoredQuestion {
@@ -78,11 +78,19 @@ interface StoredQuestion {
   readonly query: Readonly<Record<string, string>>;
 }
 
-/** By method and what comes after the id. */
-const storedSteps: Readonly<Record<string, (responses: StoredResponses, question: StoredQuestion) => Promise<object>>> =
-  {
-    GET: (responses, { tenant, id, query }) => responses.retrieve(tenant, id, query),
-    DELETE: (responses, { tenant, id }) => responses.remove(tenant, id),
-    "POST cancel": (responses, { tenant, id }) => responses.cancel(tenant, id),
-    "GET input_items": (responses, { tenant, id, query }) => responses.inputItems(tenant, id, query),
+/** An operation on the answer that the path names. */
+function onStored(answer: (stored: StoredResponses, question: StoredQuestion) => Promise<object>): Serve {
+  return async (exchange, { responses }, path) => {
+    const query = Object.fromEntries(new URL(exchange.request.target, "http://gateway").searchParams);
+    const id = path.split("/")[3] ?? "";
+    sendJson(exchange, 200, await answer(responses, { tenant: tenantOf(exchange), id, query }));
   };
+}
+
+/** What clients do with stored answers, by operation. Each throws NexusError `not_found` for what is not theirs. */
+export const serveStoredResponses = {
+  "responses.retrieve": onStored((stored, { tenant, id, query }) => stored.retrieve(tenant, id, query)),
+  "responses.delete": onStored((stored, { tenant, id }) => stored.remove(tenant, id)),
+  "responses.cancel": onStored((stored, { tenant, id }) => stored.cancel(tenant, id)),
+  "responses.input_items.list": onStored((stored, { tenant, id, query }) => stored.inputItems(tenant, id, query)),
+} as const satisfies Readonly<Record<string, Serve>>;

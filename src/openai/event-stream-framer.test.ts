@@ -34,6 +34,7 @@ describe("EventStreamFramer", () => {
           { ...ending, rest: ending.rest.length },
           {
             rest: 0,
+            events: 4,
             sawDone: true,
             isComplete: true,
             sawError: false,

@@ -18,6 +18,8 @@ export interface StreamEnding {
   /** The backend reported an error in the stream. */
   readonly sawError: boolean;
   readonly usage: Usage | undefined;
+  /** Events with data, the marker included: most carry a token, and none carries less. */
+  readonly events: number;
 }
 
 /**
@@ -28,6 +30,7 @@ export class EventStreamFramer {
   readonly #kind: StreamKind;
   #held: Buffer = Buffer.alloc(0);
   #usage: Usage | undefined;
+  #events = 0;
   #sawDone = false;
   #sawFinish = false;
   #sawError = false;
@@ -60,10 +63,12 @@ export class EventStreamFramer {
       isComplete: this.#sawDone || this.#sawFinish || (!endsWithDone && lastEvents.length === 0),
       sawError: this.#sawError,
       usage: this.#usage,
+      events: this.#events,
     };
   }
 
   #observe(events: Buffer): void {
+    this.#events += countEvents(events);
     this.#sawDone ||= lineStarts(events, "[DONE]");
     this.#sawError ||= lineStarts(events, '{"error"') || events.includes("event: error");
     this.#sawFinish ||= this.#kind.endsWithDone ? sawFinishReason(events) : sawLastEvent(events, this.#kind.lastEvents);
@@ -77,6 +82,16 @@ function lastBoundary(bytes: Buffer): number {
   const unix = bytes.lastIndexOf(unixBlankLine);
   const dos = bytes.lastIndexOf(dosBlankLine);
   return Math.max(unix === -1 ? 0 : unix + unixBlankLine.length, dos === -1 ? 0 : dos + dosBlankLine.length);
+}
+
+const dataField = Buffer.from("data:");
+
+function countEvents(events: Buffer): number {
+  let count = 0;
+  for (let at = events.indexOf(dataField); at !== -1; at = events.indexOf(dataField, at + dataField.length)) {
+    if (at === 0 || events[at - 1] === 0x0a) count++;
+  }
+  return count;
 }
 
 /** Whether a `data:` line begins with `text`. Inside JSON a line break is escaped, so content cannot fake one. */
