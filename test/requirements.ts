@@ -157,6 +157,22 @@ export const requirements = {
   "gateway.continued-stream":
     "Where its route allows it, a cut stream is continued by another instance, never after tool calls, and the record says so.",
 
+  // What clients leave with the gateway.
+  "responses.stored":
+    "An answer is found, listed and built upon by its tenant alone, until it is too old, whatever database it is in.",
+  "responses.outlives":
+    "A conversation goes on after a restart and on another gateway; a lost database stops no answer, and its record says so.",
+  "jobs.affinity": "Calls for a job go to the instance that made it and to no other; while that is away they are 503.",
+  "jobs.private": "A job is its tenant's, under an id that nobody can guess, on every gateway and after a restart.",
+  "jobs.list": "A list of jobs is the tenant's own, of every instance, those that are away included.",
+  "files.kept": "A file is uploaded, listed, described, fetched and deleted by its tenant alone, and goes when it expires.",
+  "files.bounded": "Files stay within their bounds; a full disk or a client that leaves keeps nothing half.",
+  "batches.complete": "Every line of a batch is answered, in the output or the error file, by its key's rights and limits.",
+  "batches.survive": "A batch goes on after a crash: nothing is lost, and nothing that was answered is asked again.",
+  "batches.one-runner": "Of several gateways exactly one works on a batch, and another goes on when that one is gone.",
+  "batches.cancel": "A batch that is cancelled stops what runs within a second and keeps what was answered.",
+  "batches.idle": "A batch gets slots that nobody else wants.",
+
   "operations.realtime":
     "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
 

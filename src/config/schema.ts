@@ -3,6 +3,7 @@ import { attachConfigSchema, discoveryConfigSchema } from "../attach/config.ts";
 import { modelsConfigSchema } from "../blobs/config.ts";
 import { aliasesConfigSchema, authConfigSchema, gatewayConfigSchema, listenConfigSchema } from "../gateway/config.ts";
 import { pricesConfigSchema } from "../keys/config.ts";
+import { batchesConfigSchema, filesConfigSchema, responsesConfigSchema } from "../objects/config.ts";
 import { logLevels } from "../observability/logger.ts";
 import { recordsConfigSchema } from "../records/config.ts";
 import { routesConfigSchema } from "../routing/config.ts";
@@ -53,6 +54,9 @@ export const configSchema = z
     registry: registryConfigSchema.prefault({}),
     services: servicesConfigSchema,
     records: recordsConfigSchema.prefault({}),
+    responses: responsesConfigSchema.prefault({}),
+    files: filesConfigSchema.prefault({}),
+    batches: batchesConfigSchema.prefault({}),
     database: databaseConfigSchema.prefault({}),
     prices: pricesConfigSchema.prefault({}),
     logs: logsConfigSchema.prefault({}),

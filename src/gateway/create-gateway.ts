@@ -3,6 +3,7 @@ import { NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
+import type { Objects } from "../objects/open-objects.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RegistryView } from "../registry/registry.ts";
@@ -19,6 +20,7 @@ import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.
 import { createGatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
 import { listen } from "./server.ts";
+import { StoredResponses } from "./stored-responses.ts";
 import { Upstreams } from "./upstream.ts";
 
 export interface GatewayOptions {
@@ -36,6 +38,7 @@ export interface GatewayOptions {
   readonly resolveSecret: (reference: string) => Promise<string>;
   readonly control: GatewayParts["control"];
   readonly records: RecordStore;
+  readonly objects: Objects;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
@@ -95,6 +98,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       ...options,
       ...models,
       routes: compileRoutes(options.routes),
+      responses: new StoredResponses(options.objects.responses),
       conditions,
       admission,
       coldStarts: new ColdStarts(clock),
@@ -131,19 +135,21 @@ const departedMs = 120_000;
 /** Names beyond this are forgotten, the oldest first. */
 const departedMax = 10_000;
 
-/** The index of the newest snapshot, made once a change, and the memory of what left with it. */
+/** The index of the newest snapshot, which follows when it is asked for, and the memory of what left. */
 function openModelIndex(view: RegistryView, clock: Clock): Pick<GatewayParts, "index" | "wasOffered"> {
-  let index = indexModels(view.current());
+  const index = indexModels(view.current());
   const departedAt = new Map<string, number>();
   const current = (): ModelIndex => {
     const snapshot = view.current();
     if (index.snapshot === snapshot) return index;
-    const next = indexModels(snapshot);
-    for (const name of index.offers.keys()) if (!next.offers.has(name)) departedAt.set(name, clock.monotonic());
-    for (const name of departedAt.keys()) {
-      if (departedAt.size > departedMax || next.offers.has(name)) departedAt.delete(name);
+    for (const name of index.follow(snapshot)) {
+      departedAt.delete(name);
+      departedAt.set(name, clock.monotonic());
     }
-    index = next;
+    for (const name of departedAt.keys()) {
+      if (departedAt.size <= departedMax) break;
+      departedAt.delete(name);
+    }
     return index;
   };
   return {

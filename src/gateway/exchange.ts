@@ -47,7 +47,8 @@ export class Exchange {
   #log: Logger | undefined;
   readonly startedAt: number;
   readonly request: ClientRequest;
-  readonly reply: ClientReply;
+  /** May be exchanged for one that holds the answer back or collects it. */
+  reply: ClientReply;
   /** Operation id, or the route's path for the platform's own pages. Never the raw path: it becomes a label. */
   operation = "unknown";
   /** In which shape the client expects errors and streams. */

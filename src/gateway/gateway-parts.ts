@@ -13,6 +13,7 @@ import type { ModelIndex } from "../routing/model-index.ts";
 import type { Candidate } from "../routing/route-plan.ts";
 import type { Aliases, AuthConfig, GatewayConfig } from "./config.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
+import type { StoredResponses } from "./stored-responses.ts";
 import type { UpstreamRequest, Upstreams } from "./upstream.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
@@ -44,6 +45,7 @@ export interface GatewayParts {
   readonly retryBudget: RetryBudget;
   readonly metrics: GatewayMetrics;
   readonly records: RecordStore;
+  readonly responses: StoredResponses;
   readonly processMetrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;

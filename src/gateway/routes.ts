@@ -5,6 +5,7 @@ import { anthropicRoutes } from "./anthropic-routes.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { objectRoutes } from "./object-routes.ts";
 import { ollamaRoutes } from "./ollama-routes.ts";
 import { relayControl } from "./relay-control.ts";
 import { serveModel, serveModels } from "./serve-models.ts";
@@ -24,7 +25,7 @@ import { translators } from "./translators.ts";
 /** One entry of the gateway's surface. */
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE" | "ANY";
-  /** Exact, or everything below it when it ends in `/`. */
+  /** Exact, with `{id}` for one segment, or everything below it when it ends in `/`. */
   readonly path: string;
   /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
   readonly operation: string;
@@ -44,6 +45,12 @@ function operationRoute(operation: Operation): Route {
   };
 }
 
+/** Whether it is passed on to an instance with nothing of it kept here, in a shape that needs no route of its own. */
+function isPlain({ id, owner, model, job }: Operation): boolean {
+  const isOwn = id === "responses.create" || id.startsWith("messages.");
+  return owner === "instance" && model === "body" && job === undefined && !isOwn;
+}
+
 /** Everything that the gateway answers. What is not here is 404. */
 export const routes: readonly Route[] = [
   { method: "GET", path: "/health", operation: "health", access: "open", serve: serveHealth },
@@ -54,9 +61,8 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
   { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
   { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
-  ...operations
-    .filter(({ id, owner, model }) => owner === "instance" && model === "body" && !id.startsWith("messages."))
-    .map(operationRoute),
+  ...operations.filter(isPlain).map(operationRoute),
+  ...objectRoutes,
   ...anthropicRoutes,
   { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
   ...ollamaRoutes,
@@ -67,12 +73,38 @@ export const routes: readonly Route[] = [
 ];
 
 const exact: ReadonlyMap<string, readonly Route[]> = Map.groupBy(routes, ({ path }) => path);
-const prefixes = routes.filter(({ path }) => path.endsWith("/"));
+const patterns = routes.filter(({ path }) => path.includes("{id}")).map(compilePattern);
+const prefixes = routes.filter(({ path }) => path.length > 1 && path.endsWith("/"));
+
+interface Pattern {
+  readonly route: Route;
+  readonly fits: (path: string) => boolean;
+}
+
+function compilePattern(route: Route): Pattern {
+  const [start = "", end = ""] = route.path.split("{id}");
+  return {
+    route,
+    fits(path) {
+      if (!path.startsWith(start) || !path.endsWith(end)) return false;
+      const id = path.slice(start.length, path.length - end.length);
+      return id !== "" && !id.includes("/");
+    },
+  };
+}
+
+function routesAt(path: string): readonly Route[] {
+  const fixed = exact.get(path);
+  if (fixed !== undefined) return fixed;
+  const fitting = patterns.filter(({ fits }) => fits(path)).map(({ route }) => route);
+  if (fitting.length > 0) return fitting;
+  return prefixes.filter((route) => path.startsWith(route.path) && path !== route.path);
+}
 
 /** @throws NexusError `unknown_url` or `method_not_allowed`. */
 export function findRoute(method: string, path: string): Route {
   const wanted = method === "HEAD" ? "GET" : method;
-  const here = exact.get(path) ?? prefixes.filter((route) => path.startsWith(route.path) && path !== route.path);
+  const here = routesAt(path);
   if (here.length === 0) {
     throw new NexusError(
       "unknown_url",

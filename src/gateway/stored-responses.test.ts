@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FakeClock } from "../../test/fakes/fake-clock.ts";
+import { openTestResponseStore } from "../../test/support/objects.ts";
 import { makeContext } from "../../test/support/translation.ts";
 import type { JsonObject } from "../translate/request-fields.ts";
-import { createMemoryResponseStore } from "./response-store.ts";
 import { type ConversationLimits, StoredResponses } from "./stored-responses.ts";
 
 /** A tenant that asks and is answered, turn by turn. */
 function start(limits?: ConversationLimits) {
   const { newId } = makeContext();
-  const stored = new StoredResponses(createMemoryResponseStore(new FakeClock()), limits);
+  const stored = new StoredResponses(openTestResponseStore(), limits);
   const ask = async (request: JsonObject, tenant = "a") => {
     const opened = await stored.open(tenant, { model: "m", ...request }, newId);
     const id = newId("resp");

@@ -1,6 +1,6 @@
 import { NexusError } from "../base/errors.ts";
 import { type JsonObject, optionalText, unsupportedField } from "../translate/request-fields.ts";
-import type { ResponseStore, StoredResponse } from "../translate/response-store.ts";
+import { itemsOf, type ResponseStore, type StoredResponse } from "../translate/response-store.ts";
 import {
   type ItemPageQuery,
   itemReferences,
@@ -9,7 +9,6 @@ import {
   withHistory,
 } from "../translate/responses-history.ts";
 import type { ResponseItem } from "../translate/responses-object.ts";
-import { itemsOf } from "./response-store.ts";
 
 /** How long a conversation may become that is told to a model again with each request. */
 export interface ConversationLimits {

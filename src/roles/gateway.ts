@@ -6,6 +6,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
 import { LocalLedger } from "../keys/local-ledger.ts";
+import { openObjects } from "../objects/open-objects.ts";
 import { createLogger } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { RecordStore } from "../records/record-store.ts";
@@ -17,6 +18,8 @@ import type { RegistryView } from "../registry/registry.ts";
 import { createStaticFileSource } from "../registry/static-file.ts";
 import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "../service-kit/environment.ts";
 import { ownProcess } from "../service-kit/own-process.ts";
+import { openDatabase } from "../store/open-database.ts";
+import { databaseUrl } from "./database-url.ts";
 import { openGatewaySecrets } from "./gateway-secrets.ts";
 import { openMetering } from "./open-metering.ts";
 
@@ -31,11 +34,17 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   const fleet = openFleet(loaded, service, log);
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
   const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
+  // A commit that waits for the disk would make requests wait: see `isDurable`.
+  const database = openDatabase({
+    url: databaseUrl(config.database, paths, secrets.resolve),
+    isDurable: false,
+    log,
+  });
   const metering = await openMetering({
     loaded,
+    database,
     ledger: new LocalLedger(systemClock),
     isAlone: service.controlUrl === undefined,
-    resolveSecret: secrets.resolve,
     clock: systemClock,
     log,
   });
@@ -66,6 +75,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
       clock: systemClock,
       log,
     }),
+    objects: openObjects({ database, settings: config, clock: systemClock }),
     metrics,
     log,
     clock: systemClock,
@@ -77,6 +87,7 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   ownProcess(async () => {
     await gateway.close();
     await metering.close();
+    await database.close();
     await Promise.all([fleet.close(), control?.close(), secrets.close()]);
     metrics.close();
     log.info({}, "gateway stopped");

@@ -2,7 +2,6 @@ import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import type { ResolveSecret } from "../config/secrets.ts";
 import { importKeysFile } from "../keys/import-keys-store.ts";
 import { type KeyCache, openKeyCache } from "../keys/key-cache.ts";
 import { createKeyCopy } from "../keys/key-copy.ts";
@@ -14,16 +13,15 @@ import { openPrices } from "../keys/open-prices.ts";
 import { SpendWatch } from "../keys/spend-watch.ts";
 import { createUsageRecorder } from "../keys/usage-recorder.ts";
 import { createUsageStore } from "../keys/usage-store.ts";
-import { openDatabase } from "../store/open-database.ts";
-import { databaseUrl } from "./database-url.ts";
+import type { Database } from "../store/open-database.ts";
 
 export interface MeteringOptions {
   readonly loaded: LoadedConfig;
+  readonly database: Database;
   /** Where limits are counted: in this process, or in one that counts for several. */
   readonly ledger: LimitLedger;
   /** Whether no control process takes over the keys of earlier versions. */
   readonly isAlone: boolean;
-  readonly resolveSecret: ResolveSecret;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -38,14 +36,8 @@ export interface Metering {
 
 /** Opens it, whether the database is there or away. */
 export async function openMetering(options: MeteringOptions): Promise<Metering> {
-  const { loaded, ledger, resolveSecret, clock, log } = options;
+  const { loaded, database, ledger, clock, log } = options;
   const { config, paths } = loaded;
-  // A commit that waits for the disk would make requests wait: see `isDurable`.
-  const database = openDatabase({
-    url: databaseUrl(config.database, paths, resolveSecret),
-    isDurable: false,
-    log,
-  });
   if (options.isAlone) {
     await importKeysFile(paths.keys, database).catch((error: unknown) =>
       log.error({ reason: describeError(error) }, "keys.json could not be taken over"),
@@ -70,7 +62,6 @@ export async function openMetering(options: MeteringOptions): Promise<Metering> 
       keys.close();
       prices.close();
       await recorder.close();
-      await database.close();
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { createKeysAndUsage } from "./migrations/0001-keys-and-usage.ts";
+import { createObjects } from "./migrations/0002-objects.ts";
 
 /** One step of the schema. Once released it never changes: another step follows it. */
 export interface Migration {
@@ -11,4 +12,7 @@ export interface Migration {
 }
 
 /** In their order. */
-export const migrations: readonly Migration[] = [{ number: 1, name: "keys and usage", run: createKeysAndUsage }];
+export const migrations: readonly Migration[] = [
+  { number: 1, name: "keys and usage", run: createKeysAndUsage },
+  { number: 2, name: "responses, jobs, files and batches", run: createObjects },
+];

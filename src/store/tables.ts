@@ -61,6 +61,91 @@ export interface UsageRecordersTable {
   seen_at: Moment;
 }
 
+/** What a tenant's stored answers come to. */
+export interface ResponseShelvesTable {
+  tenant_id: string;
+  responses: number;
+  bytes: number;
+}
+
+export interface ResponsesTable {
+  tenant_id: string;
+  id: string;
+  /** JSON. */
+  document: string;
+  bytes: number;
+  created_at: Moment;
+  expires_at: Moment;
+}
+
+export interface ResponseItemsTable {
+  tenant_id: string;
+  item_id: string;
+  response_id: string;
+}
+
+export interface JobsTable {
+  id: string;
+  tenant_id: string;
+  kind: "video" | "music";
+  /** `<service>/<instance>`: who made it and nobody else knows it. */
+  instance: string;
+  /** What that instance calls it. */
+  backend_id: string;
+  model: string;
+  /** JSON: as its instance described it last, with the client's id. */
+  last_seen: string;
+  created_at: Moment;
+  expires_at: Moment;
+}
+
+export interface FilesTable {
+  id: string;
+  tenant_id: string;
+  purpose: string;
+  filename: string;
+  bytes: number;
+  created_at: Moment;
+  expires_at: Moment | null;
+}
+
+export interface BatchesTable {
+  id: string;
+  tenant_id: string;
+  key_id: string;
+  endpoint: string;
+  input_file_id: string;
+  completion_window: string;
+  /** JSON. */
+  metadata: string;
+  /** How long its results are kept; null: as long as nobody deletes them. */
+  output_expiry_ms: number | null;
+  status: string;
+  /** JSON: what is wrong with it as a whole. */
+  errors: string;
+  /** JSON: when it came into each status. */
+  moments: string;
+  output_file_id: string | null;
+  error_file_id: string | null;
+  total: number;
+  completed: number;
+  failed: number;
+  created_at: Moment;
+  expires_at: Moment;
+  /** The process that works on it, until `held_until`. */
+  holder: string | null;
+  held_until: Moment;
+}
+
+export interface BatchAnswersTable {
+  batch_id: string;
+  /** Of the input file, from 1. */
+  line: number;
+  is_error: 0 | 1;
+  /** The line of the output or the error file. */
+  document: string;
+}
+
 /** Every table. A room that keeps something adds its own, and a migration. */
 export interface Tables {
   changes: ChangesTable;
@@ -69,4 +154,11 @@ export interface Tables {
   key_secrets: KeySecretsTable;
   usage_days: UsageDaysTable;
   usage_recorders: UsageRecordersTable;
+  response_shelves: ResponseShelvesTable;
+  responses: ResponsesTable;
+  response_items: ResponseItemsTable;
+  jobs: JobsTable;
+  files: FilesTable;
+  batches: BatchesTable;
+  batch_answers: BatchAnswersTable;
 }

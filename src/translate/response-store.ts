@@ -1,4 +1,4 @@
-import type { JsonObject } from "./request-fields.ts";
+import { isObject, type JsonObject } from "./request-fields.ts";
 import type { ResponseItem } from "./responses-object.ts";
 
 /** An answer that can be fetched again, and that later requests can build on. */
@@ -10,18 +10,6 @@ export interface StoredResponse {
   readonly response: JsonObject;
   /** What it was an answer to, without the history before it. */
   readonly input: readonly ResponseItem[];
-}
-
-/** How much a store may hold. */
-export interface ResponseStoreLimits {
-  /** Answers of all tenants together. */
-  readonly responsesMax: number;
-  /** Bytes of all of them together, as JSON in UTF-8. */
-  readonly bytesMax: number;
-  /** Bytes of one; larger ones are not kept. */
-  readonly responseBytesMax: number;
-  /** Milliseconds until one is forgotten. */
-  readonly keepMs: number;
 }
 
 /**
@@ -36,4 +24,10 @@ export interface ResponseStore {
   delete(tenant: string, id: string): Promise<boolean>;
   /** An item of the input or the output of any answer of the tenant's. */
   item(tenant: string, itemId: string): Promise<ResponseItem | undefined>;
+}
+
+/** Input, then output. */
+export function itemsOf({ input, response }: StoredResponse): readonly ResponseItem[] {
+  const output = Array.isArray(response.output) ? response.output : [];
+  return [...input, ...output.filter((item): item is ResponseItem => isObject(item) && typeof item.id === "string")];
 }

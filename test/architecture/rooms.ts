@@ -21,6 +21,7 @@ export const rooms: Readonly<Record<string, Room>> = {
   records: { imports: ["base"] },
   store: { imports: ["base"] },
   keys: { imports: ["base", "contract", "store"] },
+  objects: { imports: ["base", "store", "translate"] },
   registry: { imports: ["base", "contract"] },
   routing: {
     imports: ["base", "contract"],
@@ -33,7 +34,18 @@ export const rooms: Readonly<Record<string, Room>> = {
   dialects: { imports: ["base", "contract"] },
   "service-kit": { imports: ["base", "contract", "observability", "registry"] },
   gateway: {
-    imports: ["base", "contract", "keys", "openai", "translate", "observability", "records", "resilience", "routing"],
+    imports: [
+      "base",
+      "contract",
+      "keys",
+      "objects",
+      "openai",
+      "translate",
+      "observability",
+      "records",
+      "resilience",
+      "routing",
+    ],
     types: ["registry"],
   },
   // Its schema is put together from the rooms' own `config.ts`.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 import type { ResponseStore, StoredResponse } from "../../src/translate/response-store.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 
@@ -25,8 +25,8 @@ interface StoreUnderTest {
   readonly clock: FakeClock;
 }
 
-/** How long the suite's stores keep an answer. */
-const keepMs = 60_000;
+/** How long the suite's stores keep an answer: a day. */
+const keepMs = 86_400_000;
 
 /** Every test fails rather than hangs. */
 const limit = { timeout: 20_000 };
@@ -93,16 +93,16 @@ const promises: Readonly<Record<string, (under: StoreUnderTest) => Promise<void>
   },
 };
 
-/** What every store of responses promises, whatever it keeps them in. `open` answers an empty one. */
+/** What every store of responses promises, whatever database it is in. `open` answers an empty one that keeps a day. */
 export function responseStoreContract(
   name: string,
-  open: (clock: FakeClock, keepMs: number) => Promise<ResponseStore> | ResponseStore,
+  open: (clock: FakeClock, t: TestContext) => Promise<ResponseStore> | ResponseStore,
 ): void {
   describe(`response store: ${name}`, () => {
     for (const [promise, check] of Object.entries(promises)) {
-      it(promise, limit, async () => {
+      it(promise, limit, async (t) => {
         const clock = new FakeClock();
-        await check({ store: await open(clock, keepMs), clock });
+        await check({ store: await open(clock, t), clock });
       });
     }
   });

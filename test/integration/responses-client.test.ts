@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import OpenAI from "openai";
 import type { ResponseStreamEvent } from "openai/resources/responses/responses";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
-import { type ResponsesServer, startResponsesServer } from "../support/responses-server.ts";
+import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 
 const text = "Hello from Zürich, 你好 🌍👩‍🚀 done.";
 const weather = {
@@ -17,13 +17,14 @@ const weather = {
 /** OpenAI's own client against a backend that only chats. */
 // proves: clients.openai-responses
 describe("OpenAI's client asks for responses", { timeout: 60_000 }, () => {
-  let server: ResponsesServer;
+  let server: TestGateway;
   let backend: FakeBackend;
   let client: OpenAI;
   before(async () => {
     backend = await startFakeBackend("vllm", { models: [{ id: "tiny" }] });
-    server = await startResponsesServer(backend.url);
-    client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "mine", maxRetries: 0 });
+    server = await startTestGateway();
+    server.view.set([recordOf(backend, { operations: ["chat.completions.create"], readiness_path: "/health" })]);
+    client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 });
   });
   after(async () => {
     await server.close();
@@ -145,7 +146,9 @@ describe("OpenAI's client asks for responses", { timeout: 60_000 }, () => {
 
   it("and sees nothing of what others have stored", async () => {
     const { id } = await client.responses.create({ model: "tiny", input: "secret" });
-    const other = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "other", maxRetries: 0 });
+    const { id: tenant } = await server.desk.tenants.create({ name: "others", limits: {} });
+    const { key } = await server.keys.create({ name: "other", role: "user", tenant });
+    const other = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: key, maxRetries: 0 });
     await assert.rejects(other.responses.retrieve(id), OpenAI.NotFoundError);
     await assert.rejects(other.responses.delete(id), OpenAI.NotFoundError);
     const stolen = other.responses.create({ model: "tiny", input: "tell", previous_response_id: id });

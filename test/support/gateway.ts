@@ -8,6 +8,8 @@ import { authConfigSchema, gatewayConfigSchema } from "../../src/gateway/config.
 import { createGateway, type Gateway } from "../../src/gateway/create-gateway.ts";
 import type { KeyStore } from "../../src/keys/key-store.ts";
 import type { PriceList } from "../../src/keys/price-list.ts";
+import { batchesConfigSchema, filesConfigSchema, responsesConfigSchema } from "../../src/objects/config.ts";
+import { openObjects } from "../../src/objects/open-objects.ts";
 import { createMetrics } from "../../src/observability/metrics.ts";
 import { recordsConfigSchema } from "../../src/records/config.ts";
 import { RecordStore } from "../../src/records/record-store.ts";
@@ -80,6 +82,9 @@ interface TestGatewayOptions {
   /** Overrides of the `gateway` section. */
   readonly settings?: Record<string, unknown>;
   readonly records?: Record<string, unknown>;
+  /** Overrides of the `files` section. */
+  readonly files?: Record<string, unknown>;
+  readonly batches?: Record<string, unknown>;
   readonly auth?: "keys" | "none";
   readonly aliases?: Record<string, string>;
   /** The `routes` section. */
@@ -119,6 +124,15 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       writer: "gateway-test",
       clock: systemClock,
       log: recordingLogger(lines),
+    }),
+    objects: openObjects({
+      database: desk.database,
+      settings: {
+        responses: responsesConfigSchema.parse({}),
+        files: filesConfigSchema.parse(options.files ?? {}),
+        batches: batchesConfigSchema.parse(options.batches ?? {}),
+      },
+      clock: systemClock,
     }),
     metrics,
     log: recordingLogger(lines),
