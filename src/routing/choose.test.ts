@@ -154,6 +154,23 @@ describe("many instances", () => {
     }
   });
 
+  it("are looked at further while those that were seen are full", () => {
+    const records = many(300);
+    const free = new Set(["chat/i7", "chat/i150"]);
+    const conditions = Object.fromEntries(
+      records.map(({ instance }) => [`chat/${instance}`, { full: !free.has(`chat/${instance}`) }]),
+    );
+    const chosen = firsts({ records, conditions }, turns(300)).filter((key) => free.has(key));
+    // Each window of 64 has one of the two with a chance of 38 %; one of 16 would have it with 10 %.
+    assert.ok(chosen.length > 70, `${chosen.length} of 300`);
+  });
+
+  it("with long queues are weighed against one that loads quickly", () => {
+    const cold = { instance: "cold", models: [{ id: "m", state: "available" as const }] };
+    const waitMsOf = (key: string) => (key === "chat/cold" ? 0 : 9_000);
+    assert.equal(first({ records: [...many(100), cold], waitMsOf, coldStartMsOf: () => 5_000 }), "chat/cold");
+  });
+
   it("send what begins alike to the same one", () => {
     const chosen = firsts({ records: many(300) }, turns(4, { prefixHash: hashText("x") }));
     assert.equal(new Set(chosen).size, 1);

@@ -103,7 +103,7 @@ class Survey {
       const loadedWaitMs = shortestWait(loaded);
       // Where the loaded ones have a queue, loading it once more may be quicker.
       const cold = this.isEnough && loadedWaitMs === 0 ? [] : this.#gather(rank.cold);
-      const isQuicker = (standing: Standing) => loaded.length > 0 && delayOf(standing) < loadedWaitMs;
+      const isQuicker = (standing: Standing) => delayOf(standing) < loadedWaitMs;
       this.#add(groups, cold.filter(isQuicker), byDelay);
       this.#add(groups, loaded, byLoad, this.#rules.prefixHash);
       this.#add(

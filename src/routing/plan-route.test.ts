@@ -60,6 +60,12 @@ describe("planRoute", () => {
     assert.deepEqual(keys({ records }), ["chat/one"]);
   });
 
+  it("believes what was proven more than what is declared", () => {
+    const evidence = { m: { tools: { grade: "proven" as const, reason: "called one", at: since } } };
+    const records = [{ models: [{ id: "m", features: { tools: false } }], evidence }];
+    assert.deepEqual(keys({ records, request: { needs: { tools: true } } }), ["chat/one"]);
+  });
+
   const rejections: readonly [string, PlanSetting, string][] = [
     ["an operation that it does not offer", { records: [{ operations: ["embeddings.create"] }] }, "operation"],
     ["a model of another domain", { records: [{ models: [{ id: "m", domains: ["embedding"] }] }] }, "operation"],
@@ -180,6 +186,7 @@ describe("planRoute", () => {
     assert.deepEqual(keys({ records, request: only("m") }), ["chat/one"]);
     assert.deepEqual(keys({ records, request: only("m:latest") }), ["chat/one"]);
     assert.deepEqual(keys({ records, aliases: { x: "m" }, request: { model: "x", ...only("x") } }), ["chat/one"]);
+    assert.deepEqual(keys({ records, aliases: { x: "m" }, request: { model: "x", ...only("m") } }), ["chat/one"]);
     const unknown = plan({ records, request: { model: "m-latest", ...only("m:latest") } }).failure?.message ?? "";
     assert.match(unknown, /'m:latest'/);
     assert.doesNotMatch(unknown, /'m-xl'|'m'/);

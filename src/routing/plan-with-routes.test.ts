@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { candidateKeys, type PlanSetting, planOf, rejectionReasons } from "../../test/support/plan.ts";
+import { candidateKeys, type PlanSetting, planArguments, planOf, rejectionReasons } from "../../test/support/plan.ts";
+import { makeRecord, makeSnapshot } from "../../test/support/records.ts";
+import { planRoute } from "./plan-route.ts";
 
 const local = { service: "local" };
 const cloud = { service: "cloud", labels: { "nexus.paid": "true" } };
@@ -91,6 +93,23 @@ describe("a route", () => {
           `${zone === undefined ? "nobody says where it is" : `is in ${zone}`}, and the route allows only eu, ch`,
       ),
     );
+  });
+
+  it("is held against what hosts and the fleet are by now, however much has changed since", () => {
+    const [request, context] = planArguments({ records: [{}], routes: [{ model: "m", where: 'host.zone == "eu"' }] });
+    const plan = (zone: string) =>
+      planRoute(request, { ...context, hosts: new Map([["host-1", { zone }]]) }).candidates.map(({ key }) => key);
+    assert.deepEqual(plan("eu"), ["chat/one"]);
+    assert.deepEqual(plan("us"), []);
+    assert.deepEqual(plan("eu"), ["chat/one"]);
+    const hosts = new Map([["host-1", { zone: "eu" }]]);
+    const count = () => planRoute(request, { ...context, hosts }).candidates.length;
+    assert.equal(count(), 1);
+    for (let step = 0; step < 300; step++) {
+      const state = step < 299 ? "ready" : "failed";
+      context.index.follow(makeSnapshot([makeRecord({ state, labels: { step: `${step}` } })]));
+    }
+    assert.equal(count(), 0);
   });
 
   it("uses what costs money only where it says so", () => {

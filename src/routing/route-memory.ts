@@ -10,6 +10,8 @@ interface KnownNames {
   /** Of every offer's model, where all have the same names. */
   readonly signature: string | undefined;
   readonly names: readonly string[];
+  /** The route by the name that the client wrote: the model's own, or an alias of the operator's. */
+  readonly routes: Map<string, CompiledRoute | undefined>;
 }
 
 /**
@@ -40,28 +42,35 @@ export class RouteMemory {
    */
   routeFor(asked: string, model: string): CompiledRoute | undefined {
     if (this.#routes === undefined) return undefined;
-    return findRoute(this.#routes, new Set([asked, model, ...this.#namesOf(model)]));
+    const known = this.#knownNames(model);
+    if (known === undefined) return findRoute(this.#routes, new Set([asked, model]));
+    if (!known.routes.has(asked)) {
+      known.routes.set(asked, findRoute(this.#routes, new Set([asked, model, ...known.names])));
+    }
+    return known.routes.get(asked);
   }
 
-  #namesOf(model: string): readonly string[] {
+  /** Undefined for a model that nobody offers. */
+  #knownNames(model: string): KnownNames | undefined {
     const offers = this.#index.offers.get(model);
     if (offers === undefined) {
       this.#names.delete(model);
-      return [];
+      return undefined;
     }
     const history = this.#index.historyOf(model);
-    const known = this.#names.get(model);
-    if (known?.history === history && isStill(known)) return known.names;
+    const before = this.#names.get(model);
+    if (before?.history === history && isStill(before)) return before;
     const signatures = new Set(offers.map((offer) => signatureOf(offer.model)));
-    const names = [...new Set(offers.flatMap((offer) => [...namesOf(offer.model)]))].sort();
     const [signature] = signatures;
-    this.#names.set(model, {
+    const known = {
       history,
       version: history.version,
       signature: signatures.size === 1 ? signature : undefined,
-      names,
-    });
-    return names;
+      names: [...new Set(offers.flatMap((offer) => [...namesOf(offer.model)]))].sort(),
+      routes: new Map(),
+    };
+    this.#names.set(model, known);
+    return known;
   }
 }
 
