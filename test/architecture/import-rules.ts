@@ -123,7 +123,7 @@ const knowledge: readonly Knowledge[] = [
   {
     of: "Node's own HTTP",
     packages: /^node:(http|https|http2)$/,
-    homes: [/^src\/gateway\/server\.ts$/, /^src\/service-kit\/http-server\.ts$/],
+    homes: [/^src\/gateway\/server\.ts$/, /^src\/gateway\/http\//, /^src\/service-kit\/http-server\.ts$/],
     excused: {
       "src/cli/http-client.ts": "a verb must start in milliseconds; loading undici takes longer than the request",
       "src/contract/conformance/announce-body.ts": "sends headers that every other client refuses to send",

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { NexusError } from "../base/errors.ts";
-import { headProblem } from "./check-head.ts";
-import type { ClientUpgrade } from "./client-io.ts";
-import type { GatewayParts } from "./gateway-parts.ts";
-import { NodeRequest } from "./node-client.ts";
-import { serveExchange } from "./serve-exchange.ts";
+import { NexusError } from "../../base/errors.ts";
+import { headProblem } from "../check-head.ts";
+import type { ClientUpgrade } from "../client-io.ts";
+import type { GatewayParts } from "../gateway-parts.ts";
+import { NodeRequest } from "../node-client.ts";
+import { serveExchange } from "../serve-exchange.ts";
 import { UpgradeReply } from "./upgrade-reply.ts";
 
 /** One message; ten seconds of 24 kHz sound in base64 are 640 KB. */

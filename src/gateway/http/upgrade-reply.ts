@@ -1,7 +1,7 @@
 import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ClientReply } from "./client-io.ts";
-import { NodeReply } from "./node-client.ts";
+import type { ClientReply } from "../client-io.ts";
+import { NodeReply } from "../node-client.ts";
 
 /**
  * The way back to a client that asks to leave HTTP: an ordinary answer when it is refused, else the connection itself.
