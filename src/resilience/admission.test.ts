@@ -13,18 +13,13 @@ interface Place {
 const at = (...keys: string[]): readonly Place[] => keys.map((key) => ({ key }));
 
 /** An admission with instances of given limits, and requests that say in which order they got their slot. */
-function open(
-  limits: Record<string, number>,
-  settings: Parameters<typeof admissionConfigSchema.parse>[0] = {},
-  mayPass: (first: Place, candidate: Place) => boolean = () => true,
-) {
+function open(limits: Record<string, number>, settings: Parameters<typeof admissionConfigSchema.parse>[0] = {}) {
   const clock = new FakeClock();
   const ledger = new LocalSlotLedger();
   const admission = new Admission<Place>({
     settings: admissionConfigSchema.parse(settings),
     clock,
     ledger,
-    mayPass,
     limitOf: ({ key }) => limits[key] ?? 0,
   });
   const served: string[] = [];
@@ -178,19 +173,6 @@ describe("Admission: slots", () => {
     await release("1");
     await clock.tick(0);
     assert.deepEqual([failed.get("2"), failed.get("3")], [away, away]);
-  });
-
-  it("waits for the best rather than take a slot that is not worth it, until it is, or the best is gone", async () => {
-    let isWorthIt = false;
-    const { request, served, clock } = open({ free: 1, paid: 3 }, {}, () => isWorthIt);
-    const candidates = () => at("free", "paid");
-    for (const name of ["1", "2"]) request(name, { candidates });
-    assert.deepEqual(served, ["1"]);
-    request("3", { kind: "again", candidates: () => at("paid") });
-    assert.deepEqual(served, ["1", "3"]);
-    isWorthIt = true;
-    await clock.tick(100);
-    assert.deepEqual(served, ["1", "3", "2"]);
   });
 
   it("gives a slot without a wait or not at all when asked so", () => {

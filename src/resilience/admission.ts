@@ -26,8 +26,9 @@ export interface AdmissionAsk<C> {
   /** True when it was let in before and its instance failed it: it goes first, and a full queue takes it all the same. */
   readonly isRetry: boolean;
   /**
-   * Where it may go, best first, as of now. Called again whenever a slot has come free for it. Empty: nowhere at
-   * present, it waits. Throws when it had better not wait: the request is refused with that error.
+   * Where it may go, best first, as of now: of several free ones it gets the first, and it waits for any of them. So an
+   * instance that is worth a wait must not be listed with those that are not. Called again whenever a slot has come
+   * free for it. Empty: nowhere at present, it waits. Throws when it had better not wait: refused with that error.
    */
   candidates(): readonly C[];
 }
@@ -46,11 +47,6 @@ export interface AdmissionOptions<C> {
   readonly clock: Clock;
   /** Requests that may be under way there at once; 0 while it wants none. Asked anew for every decision. */
   readonly limitOf: (candidate: C) => number;
-  /**
-   * Whether a request takes a free slot of `candidate` rather than wait for one of `first`, the best that it has. Not,
-   * say, where that costs money or a model would have to be loaded. Default: always.
-   */
-  readonly mayPass?: (first: C, candidate: C) => boolean;
   /** Default: counts within this process. */
   readonly ledger?: SlotLedger;
 }
@@ -174,32 +170,20 @@ export class Admission<C extends { readonly key: string }> {
     }
   }
 
-  /** Takes a slot of the first candidate that has one and is worth it. */
+  /** Takes a slot of the first candidate that has one. */
   #takeFirst(ask: AdmissionAsk<C>, candidates: readonly C[]): C | undefined {
-    const { limitOf } = this.#options;
     if (ask.class === "batch" && !this.#isIdle(candidates)) return undefined;
     for (const candidate of candidates) {
-      if (this.#isUsable(candidate, candidates) && this.#ledger.tryTake(candidate.key, limitOf(candidate))) {
-        return candidate;
-      }
+      if (this.#ledger.tryTake(candidate.key, this.#options.limitOf(candidate))) return candidate;
     }
     return undefined;
-  }
-
-  #isUsable(candidate: C, [first]: readonly C[]): boolean {
-    const { mayPass } = this.#options;
-    return mayPass === undefined || first === undefined || candidate === first || mayPass(first, candidate);
-  }
-
-  #usable(candidates: readonly C[]): readonly C[] {
-    return candidates.filter((candidate) => this.#isUsable(candidate, candidates));
   }
 
   /** Whether a share of the slots stays free when one more is taken; where there are too few for that, one is enough. */
   #isIdle(candidates: readonly C[]): boolean {
     let slots = 0;
     let taken = 0;
-    for (const candidate of this.#usable(candidates)) {
+    for (const candidate of candidates) {
       slots += this.#options.limitOf(candidate);
       taken += this.#ledger.taken(candidate.key);
     }
@@ -228,7 +212,7 @@ export class Admission<C extends { readonly key: string }> {
     };
     this.#queues.set(ask.model, queue);
     queue.join(waiter);
-    queue.noteWanted(ask, this.#usable(candidates));
+    queue.noteWanted(ask, candidates);
     this.#waiting++;
     ask.signal.addEventListener("abort", waiter.onAbort, { once: true });
     this.#cancelTick ??= clock.after(tickMs, () => this.#onTick());
@@ -320,7 +304,7 @@ export class Admission<C extends { readonly key: string }> {
       const { ask } = waiter;
       try {
         const candidates = ask.candidates();
-        queue.noteWanted(ask, this.#usable(candidates));
+        queue.noteWanted(ask, candidates);
         const candidate = this.#takeFirst(ask, candidates);
         if (candidate !== undefined) {
           this.#serve(waiter, candidate);

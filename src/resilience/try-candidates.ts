@@ -3,8 +3,6 @@ import { type AttemptEffects, attempt, type Keyed, type Run, type TryLimits } fr
 import { type AttemptFailure, clientClosed, exhausted, isAttemptFailure } from "./attempt-failure.ts";
 import { raceHedge } from "./race-hedge.ts";
 
-export type { Attempt, AttemptEffects, TryLimits } from "./attempt.ts";
-
 /**
  * Tries candidates until one begins to answer. A request is sent again only before the first byte of an answer, to
  * another candidate; to the same one only when there is no other and its connection was reset, as happens when a
