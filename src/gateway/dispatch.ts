@@ -5,6 +5,7 @@ import type { Attempt, AttemptEffects } from "../resilience/attempt.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
 import type { InstanceCondition } from "../resilience/instance-conditions.ts";
 import { tryCandidates } from "../resilience/try-candidates.ts";
+import { nextGroup } from "../routing/next-group.ts";
 import { planRoute } from "../routing/plan-route.ts";
 import type { Candidate, RoutePlan, TokenBound } from "../routing/route-plan.ts";
 import { timeoutsFor } from "../routing/timeouts.ts";
@@ -174,7 +175,7 @@ function openAdmissions(
     plan = undefined;
     const { suits } = ask;
     const suited = suits === undefined ? candidates : candidates.filter(suits);
-    return tried.size === 0 ? suited : suited.filter(({ key }) => !tried.has(key));
+    return nextGroup(suited, tried);
   };
   const askFor = (tried: ReadonlySet<string>, known: readonly Candidate[]) => {
     let fresh: readonly Candidate[] | undefined = known;
