@@ -44,6 +44,8 @@ export interface OperationRow {
   /** A feature that the model must have besides. */
   readonly feature?: "realtime";
   readonly model: ModelPlace;
+  /** The model may be left out, as in OpenAI's API: then the only one that is there is meant. */
+  readonly isModelOptional?: true;
   readonly body: BodyKind;
   /** The first is the usual one. */
   readonly answers: readonly AnswerKind[];

@@ -10,7 +10,16 @@ import type { Translation, TranslationContext, Translator } from "../translate/t
 /** What an operation must say for the gateway to serve it, whether it is the contract's or only understood by the gateway. */
 export type AskedOperation = Pick<
   Operation,
-  "id" | "method" | "path" | "domains" | "body" | "idempotent" | "costly" | "firstTokenMs" | "streaming"
+  | "id"
+  | "method"
+  | "path"
+  | "domains"
+  | "isModelOptional"
+  | "body"
+  | "idempotent"
+  | "costly"
+  | "firstTokenMs"
+  | "streaming"
 >;
 
 /** One way to serve a request: as it is, or in the words of another operation. */
@@ -27,6 +36,7 @@ export interface Way {
 /** What a client asks of the fleet, read from its request. */
 export interface Ask {
   readonly operation: AskedOperation;
+  /** Empty while the client leaves it open: see `chooseModel`. */
   readonly model: string;
   readonly stream: boolean;
   readonly needs: Readonly<Record<string, boolean>>;
@@ -68,7 +78,7 @@ export interface AskSource {
 export function readJsonAsk(source: AskSource): Ask {
   const { operation, body, isNative } = source;
   if (isNative) {
-    const scan = scanRequest(body);
+    const scan = scanRequest(body, operation);
     const own: Way = {
       operationId: operation.id,
       contentType: "application/json",
@@ -113,7 +123,7 @@ function prefixHashOf(body: Buffer, span: RequestScan["promptSpan"]): number | u
  * @throws NexusError when the body is no such form.
  */
 export function readFormAsk(operation: AskedOperation, body: Buffer, contentType: string): Ask {
-  const scan = scanMultipart(body, contentType);
+  const scan = scanMultipart(body, contentType, operation);
   const way: Way = {
     operationId: operation.id,
     contentType,

@@ -88,8 +88,9 @@ export class ClientAnswer {
     if (error.retryAfterSeconds !== undefined && !this.isOpen) {
       this.#exchange.reply.setHeader("retry-after", error.retryAfterSeconds);
     }
-    // Clients repeat what failed; where everybody was tried already, that would only be more of the same.
-    if (error.exhausted && !this.isOpen) this.#exchange.reply.setHeader("x-should-retry", "false");
+    // Clients repeat what failed; where everybody was tried already, or the budget is spent, that would be more of the same.
+    if ((error.exhausted || error.code === "insufficient_quota") && !this.isOpen)
+      this.#exchange.reply.setHeader("x-should-retry", "false");
     this.failWith(error.status, toErrorBody(error));
   }
 

@@ -31,10 +31,13 @@ export interface ListedModel {
   };
 }
 
-/** The fleet's models by name, aliases included. */
-export function listModels(parts: Pick<GatewayParts, "index" | "aliases" | "conditions">): readonly ListedModel[] {
+/** The fleet's models by name, aliases included, as far as they are wanted. */
+export function listModels(
+  parts: Pick<GatewayParts, "index" | "aliases" | "conditions">,
+  isWanted: (name: string) => boolean,
+): readonly ListedModel[] {
   const index = parts.index();
-  const names = [...new Set([...index.offers.keys(), ...Object.keys(parts.aliases)])].sort();
+  const names = [...new Set([...index.offers.keys(), ...Object.keys(parts.aliases)])].filter(isWanted).sort();
   return names.flatMap((name) => findModel(name, parts) ?? []);
 }
 

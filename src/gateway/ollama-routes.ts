@@ -14,6 +14,7 @@ import {
 } from "../translate/ollama-models.ts";
 import type { Translator } from "../translate/translation.ts";
 import { type AskedOperation, readJsonAsk } from "./ask.ts";
+import { modelsAllowed } from "./authenticate.ts";
 import { readWishes } from "./client-wishes.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -73,7 +74,7 @@ function serveIdle(id: string, body: Buffer, exchange: Exchange, parts: GatewayP
   const idle = ollamaIdleAnswer(id as Exclude<AskingId, "ollama.embeddings">, request, context);
   if (idle === undefined) return false;
   // The same words as for a model that nobody has.
-  ollamaShowAnswer(request, modelSources(parts));
+  ollamaShowAnswer(request, modelSources(exchange, parts));
   const json = JSON.stringify(idle.document);
   if (idle.isStreamed) send(exchange, 200, "application/x-ndjson", `${json}\n`);
   else send(exchange, 200, "application/json", json);
@@ -91,9 +92,9 @@ function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
   throw new NexusError("invalid_json", "The body must be a JSON object.");
 }
 
-function modelSources(parts: GatewayParts): readonly OllamaModelSource[] {
+function modelSources(exchange: Exchange, parts: GatewayParts): readonly OllamaModelSource[] {
   const { offers } = parts.index();
-  return listModels(parts).map(({ id, context_window, created, nexus }) => {
+  return listModels(parts, modelsAllowed(exchange)).map(({ id, context_window, created, nexus }) => {
     const [offer] = offers.get(nexus.alias_of ?? id) ?? [];
     return {
       name: id,
@@ -110,7 +111,7 @@ function modelSources(parts: GatewayParts): readonly OllamaModelSource[] {
 
 async function serveShow(exchange: Exchange, parts: GatewayParts): Promise<void> {
   const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: ollamaMediaTypes });
-  sendJson(exchange, 200, ollamaShowAnswer(parseObject(body), modelSources(parts)));
+  sendJson(exchange, 200, ollamaShowAnswer(parseObject(body), modelSources(exchange, parts)));
 }
 
 function askingRoute(id: AskingId, path: string, like: "chat.completions.create" | "embeddings.create"): Route {
@@ -125,14 +126,14 @@ function askingRoute(id: AskingId, path: string, like: "chat.completions.create"
   };
 }
 
-function pageRoute(path: string, operation: string, page: (parts: GatewayParts) => object): Route {
+function pageRoute(path: string, operation: string, page: (exchange: Exchange, parts: GatewayParts) => object): Route {
   return {
     method: "GET",
     path,
     operation,
     access: "key",
     dialect: ollamaDialect,
-    serve: (exchange, parts) => sendJson(exchange, 200, page(parts)),
+    serve: (exchange, parts) => sendJson(exchange, 200, page(exchange, parts)),
   };
 }
 
@@ -142,9 +143,9 @@ export const ollamaRoutes: readonly Route[] = [
   askingRoute("ollama.generate", "/api/generate", "chat.completions.create"),
   askingRoute("ollama.embed", "/api/embed", "embeddings.create"),
   askingRoute("ollama.embeddings", "/api/embeddings", "embeddings.create"),
-  pageRoute("/api/tags", "ollama.tags", (parts) => ollamaTagsAnswer(modelSources(parts))),
-  pageRoute("/api/ps", "ollama.ps", (parts) => ollamaPsAnswer(modelSources(parts))),
-  pageRoute("/api/version", "ollama.version", ollamaVersionAnswer),
+  pageRoute("/api/tags", "ollama.tags", (...of) => ollamaTagsAnswer(modelSources(...of))),
+  pageRoute("/api/ps", "ollama.ps", (...of) => ollamaPsAnswer(modelSources(...of))),
+  pageRoute("/api/version", "ollama.version", () => ollamaVersionAnswer()),
   {
     method: "POST",
     path: "/api/show",

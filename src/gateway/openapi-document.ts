@@ -1,4 +1,4 @@
-import { type BodyKind, type Operation, operations, responseTypesOf } from "../contract/operations.ts";
+import { type BodyKind, type Operation, responseTypesOf } from "../contract/operations.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -49,14 +49,14 @@ const optionalFields: Readonly<Record<string, Schema>> = {
   CreateVideoBody: { input_reference: binary },
 };
 
-function requestSchema({ requestSchema: name, streaming, model }: Operation): Schema {
+function requestSchema({ requestSchema: name, streaming, model, isModelOptional }: Operation): Schema {
   const named = model === "body" ? { model: { type: "string", minLength: 1, maxLength: 256 } } : {};
-  const required = { ...named, ...requiredFields[name ?? ""] };
+  const required = { ...(isModelOptional === true ? {} : named), ...requiredFields[name ?? ""] };
   const stream = streaming ? { stream: { type: "boolean", default: false } } : {};
   return {
     type: "object",
     required: Object.keys(required),
-    properties: { ...required, ...stream, ...optionalFields[name ?? ""] },
+    properties: { ...named, ...required, ...stream, ...optionalFields[name ?? ""] },
     additionalProperties: true,
   };
 }
@@ -106,7 +106,7 @@ function answerContent(operation: Operation): object {
   return Object.fromEntries(responseTypesOf(operation).map((type) => [type, { schema: schemaOf(type) }]));
 }
 
-function operationPaths(): Record<string, object> {
+function operationPaths(operations: readonly Operation[]): Record<string, object> {
   const byPath = Map.groupBy(operations, ({ path }) => path);
   return Object.fromEntries(
     [...byPath].map(([path, here]) => [
@@ -131,8 +131,8 @@ function errorSchema(): object {
   };
 }
 
-/** `GET /openapi.json`: OpenAPI 3.1 of the gateway's surface. */
-export function openapiDocument(version: string): object {
+/** `GET /openapi.json`: OpenAPI 3.1 of the gateway's surface, with these operations. */
+export function openapiDocument(version: string, operations: readonly Operation[]): object {
   const anyObject = { type: "object", additionalProperties: true };
   const answers = operations.map(({ responseSchema: name }) => [name, anyObject] as const);
   const requests = operations.map((one) => [one.requestSchema, requestSchema(one)] as const);
@@ -158,7 +158,7 @@ export function openapiDocument(version: string): object {
         parameters: [parameter("model", "path")],
         ...page("One model", ref("Model")),
       },
-      ...operationPaths(),
+      ...operationPaths(operations),
     },
     components: {
       securitySchemes: { key: { type: "http", scheme: "bearer" } },

@@ -10,14 +10,7 @@ import { ollamaRoutes } from "./ollama-routes.ts";
 import { relayControl } from "./relay-control.ts";
 import { serveModel, serveModels } from "./serve-models.ts";
 import { serveOperation } from "./serve-operation.ts";
-import {
-  serveDescriptor,
-  serveHealth,
-  serveMetadata,
-  serveMetrics,
-  serveOpenapi,
-  serveReadiness,
-} from "./serve-platform.ts";
+import { selfDescription, serveHealth, serveMetrics, serveReadiness } from "./serve-platform.ts";
 import { serveRealtime } from "./serve-realtime.ts";
 import { serveDryRun, serveRecord, serveRecords } from "./serve-records.ts";
 import { translators } from "./translators.ts";
@@ -51,6 +44,16 @@ function isPlain({ id, owner, model, job }: Operation): boolean {
   return owner === "instance" && model === "body" && job === undefined && !isOwn;
 }
 
+const operationRoutes: readonly Route[] = [
+  ...operations.filter(isPlain).map(operationRoute),
+  ...objectRoutes,
+  ...anthropicRoutes,
+  { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
+];
+
+const served = new Set(operationRoutes.map(({ operation }) => operation));
+const { serveMetadata, serveDescriptor, serveOpenapi } = selfDescription(operations.filter(({ id }) => served.has(id)));
+
 /** Everything that the gateway answers. What is not here is 404. */
 export const routes: readonly Route[] = [
   { method: "GET", path: "/health", operation: "health", access: "open", serve: serveHealth },
@@ -61,10 +64,7 @@ export const routes: readonly Route[] = [
   { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
   { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
   { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
-  ...operations.filter(isPlain).map(operationRoute),
-  ...objectRoutes,
-  ...anthropicRoutes,
-  { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
+  ...operationRoutes,
   ...ollamaRoutes,
   { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
   { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "key", serve: serveRecord },

@@ -1,21 +1,23 @@
 import { closeNames } from "../base/close-names.ts";
 import { NexusError } from "../base/errors.ts";
+import { modelsAllowed } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { findModel, listModels } from "./list-models.ts";
 import { sendJson } from "./send-json.ts";
 
-/** `GET /v1/models` */
+/** `GET /v1/models`: what the key may ask for. */
 export function serveModels(exchange: Exchange, parts: GatewayParts): void {
-  sendJson(exchange, 200, { object: "list", data: listModels(parts) });
+  sendJson(exchange, 200, { object: "list", data: listModels(parts, modelsAllowed(exchange)) });
 }
 
 /** `GET /v1/models/{id}`; ids may contain slashes, escaped or not. */
 export function serveModel(exchange: Exchange, parts: GatewayParts, path: string): void {
   const name = decode(path.slice("/v1/models/".length));
-  const model = findModel(name, parts);
+  const isAllowed = modelsAllowed(exchange);
+  const model = isAllowed(name) ? findModel(name, parts) : undefined;
   if (model === undefined) {
-    const close = closeNames(name, parts.index().offers.keys(), 3);
+    const close = closeNames(name, parts.index().offers.keys(), 10).filter(isAllowed).slice(0, 3);
     const hint = close.length === 0 ? "GET /v1/models lists what there is." : `Close: ${close.join(", ")}.`;
     throw new NexusError("model_not_found", `There is no model '${name.slice(0, 256)}'. ${hint}`, { param: "model" });
   }

@@ -3,6 +3,7 @@ import type { BodyKind } from "../contract/operations.ts";
 import type { Translator } from "../translate/translation.ts";
 import { answerRequest } from "./answer-request.ts";
 import { type Ask, type AskedOperation, readFormAsk, readJsonAsk } from "./ask.ts";
+import { chooseModel } from "./choose-model.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import { readWishes } from "./client-wishes.ts";
 import { dispatch, httpOpener } from "./dispatch.ts";
@@ -47,7 +48,7 @@ export async function serveOperation(
   const ask = isForm(contentType)
     ? readFormAsk(operation, body, contentType)
     : readJsonAsk({ ...understanding, body, context: translationContext(exchange, parts) });
-  await serveAsk(exchange, ask, parts);
+  await serveAsk(exchange, chooseModel(ask, exchange, parts), parts);
 }
 
 /** Serves what was read: plan, wait, try, relay. `observer` sees the answer as the client gets it. */

@@ -1,6 +1,6 @@
 import type { Health, Readiness } from "../contract/health.ts";
 import { contractVersion, type Model, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
-import { endpointOf, operations } from "../contract/operations.ts";
+import { endpointOf, type Operation, responseTypesOf } from "../contract/operations.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { openapiDocument } from "./openapi-document.ts";
@@ -42,24 +42,32 @@ export async function serveMetrics(exchange: Exchange, { processMetrics }: Gatew
   send(exchange, 200, processMetrics.contentType, await processMetrics.text());
 }
 
-/** `GET /v1/metadata`: the gateway describes itself as every service does; its models are the fleet's. */
-export function serveMetadata(exchange: Exchange, parts: GatewayParts): void {
-  sendJson(exchange, 200, describeGateway(parts));
-}
-
-/** `GET /v1/descriptor` */
-export function serveDescriptor(exchange: Exchange, parts: GatewayParts): void {
-  const descriptor: ServiceDescriptor = {
-    ...describeGateway(parts),
-    response_types: Object.fromEntries(
-      operations.map(({ id, streaming }) => [id, ["application/json", ...(streaming ? ["text/event-stream"] : [])]]),
-    ),
-    ui_navigation: { section: "platform", title: "Gateway", icon: "", order: 0 },
+/** The pages on which the gateway describes itself as every service does: what it offers are `operations`. */
+export function selfDescription(operations: readonly Operation[]) {
+  return {
+    /** `GET /v1/metadata`: its models are the fleet's. */
+    serveMetadata(exchange: Exchange, parts: GatewayParts): void {
+      sendJson(exchange, 200, describeGateway(parts, operations));
+    },
+    /** `GET /v1/descriptor` */
+    serveDescriptor(exchange: Exchange, parts: GatewayParts): void {
+      const descriptor: ServiceDescriptor = {
+        ...describeGateway(parts, operations),
+        response_types: Object.fromEntries(
+          operations.map((operation) => [operation.id, [...responseTypesOf(operation)]]),
+        ),
+        ui_navigation: { section: "platform", title: "Gateway", icon: "", order: 0 },
+      };
+      sendJson(exchange, 200, descriptor);
+    },
+    /** `GET /openapi.json` */
+    serveOpenapi(exchange: Exchange, { identity }: GatewayParts): void {
+      sendJson(exchange, 200, openapiDocument(identity.version, operations));
+    },
   };
-  sendJson(exchange, 200, descriptor);
 }
 
-function describeGateway(parts: GatewayParts): ServiceMetadata {
+function describeGateway(parts: GatewayParts, operations: readonly Operation[]): ServiceMetadata {
   const { identity } = parts;
   const models = fleetModels(parts);
   return {
@@ -97,9 +105,4 @@ function fleetModels({ index, aliases }: GatewayParts): ReadonlyMap<string, Mode
     models.set(model.id, isNew ? { ...known, aliases: [...known.aliases, name] } : known);
   }
   return models;
-}
-
-/** `GET /openapi.json` */
-export function serveOpenapi(exchange: Exchange, { identity }: GatewayParts): void {
-  sendJson(exchange, 200, openapiDocument(identity.version));
 }

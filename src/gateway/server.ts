@@ -5,9 +5,9 @@ import type { Duplex } from "node:stream";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
-import { serveUpgrade } from "./http/accept-upgrade.ts";
 import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { serveUpgrade } from "./http/accept-upgrade.ts";
 import { putFastFront } from "./http/fast-front.ts";
 import {
   checkIntervalMs,

@@ -18,10 +18,13 @@ export interface UpstreamRequest {
   readonly timeouts?: UpstreamTimeouts;
 }
 
-export interface UpstreamsOptions {
+export interface UpstreamSettings {
   readonly timeouts: UpstreamTimeouts & { readonly connectMs: number };
   /** Milliseconds for one probe; `keyedTimeoutMs` of a server that asks for a key. */
   readonly probes: { readonly timeoutMs: number; readonly keyedTimeoutMs: number };
+}
+
+export interface UpstreamsOptions extends UpstreamSettings {
   /** Turns `env:NAME` or `file:PATH` into the key that it stands for. */
   readonly resolveSecret: (reference: string) => Promise<string>;
 }
@@ -38,9 +41,18 @@ const idleMs = 3_000;
 export class Upstreams {
   readonly #options: UpstreamsOptions;
   readonly #pools = new Map<string, Pool | UpstreamPool>();
+  #settings: UpstreamSettings;
 
   constructor(options: UpstreamsOptions) {
     this.#options = options;
+    this.#settings = options;
+  }
+
+  /** For requests to come. Connections are made anew when they are made in another way; requests on old ones end there. */
+  configure(settings: UpstreamSettings): void {
+    const isSameWay = settings.timeouts.connectMs === this.#settings.timeouts.connectMs;
+    this.#settings = settings;
+    if (!isSameWay) this.retain([]);
   }
 
   /**
@@ -50,7 +62,7 @@ export class Upstreams {
   async send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
     const base = baseOf(record);
     const headers = await this.headersFor(record, request.headers);
-    const call = new UpstreamCall(request.signal, request.timeouts ?? this.#options.timeouts);
+    const call = new UpstreamCall(request.signal, request.timeouts ?? this.#settings.timeouts);
     this.#pool(base).dispatch(
       {
         method: request.method,
@@ -68,7 +80,7 @@ export class Upstreams {
 
   /** Asks an instance whether it can take requests. Never throws. */
   async probe(record: InstanceRecord): Promise<ProbeResult> {
-    const { timeoutMs, keyedTimeoutMs } = this.#options.probes;
+    const { timeoutMs, keyedTimeoutMs } = this.#settings.probes;
     const signal = AbortSignal.timeout(record.secret === null ? timeoutMs : keyedTimeoutMs);
     try {
       const request = { method: "GET", path: record.readiness_path, headers: {}, body: null, signal } as const;
@@ -112,7 +124,7 @@ export class Upstreams {
 
   /** Plain HTTP, which is nearly everything, has a pool of its own that costs a third of undici's. */
   #openPool(base: URL): Pool | UpstreamPool {
-    const { connectMs } = this.#options.timeouts;
+    const { connectMs } = this.#settings.timeouts;
     if (base.protocol === "http:") return new UpstreamPool(base, { connectMs, connectionsMax, idleMs });
     return new Pool(base.origin, {
       connections: connectionsMax,

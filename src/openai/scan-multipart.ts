@@ -1,13 +1,15 @@
 import { isUtf8 } from "node:buffer";
 import { NexusError } from "../base/errors.ts";
-import { type FormPart, readMultipartForm } from "../base/multipart-form.ts";
+import { type FormPart, formBoundary, readMultipartForm } from "../base/multipart-form.ts";
+import type { ScanOptions } from "./scan-request.ts";
 
 /** What routing needs to know of a form. The body itself is passed on as the bytes that came in. */
 export interface MultipartScan {
-  /** The model that the client asked for. */
+  /** The model that the client asked for; empty when it left that open, where it may. */
   readonly model: string;
-  /** Where its value stands in the body, so that an alias can be replaced in place. */
-  readonly modelSpan: { readonly start: number; readonly end: number };
+  /** Where its value stands in the body, so that it can be replaced in place; undefined when there is none. */
+  readonly modelSpan: { readonly start: number; readonly end: number } | undefined;
+  readonly boundary: string;
   readonly stream: boolean;
   /** Of the answer, such as `srt` for a transcription; undefined when the client leaves it open. */
   readonly responseFormat: string | undefined;
@@ -23,32 +25,41 @@ type DecisiveField = (typeof decisiveFields)[number];
  * Reads a form once, without copying its files. `contentType` is the request's header as it came; the boundary is in it.
  * @throws NexusError `unsupported_media_type`, `missing_model` or `invalid_request`, with the field at fault.
  */
-export function scanMultipart(body: Buffer, contentType: string): MultipartScan {
+export function scanMultipart(
+  body: Buffer,
+  contentType: string,
+  { isModelOptional = false }: ScanOptions = {},
+): MultipartScan {
   const parts = readMultipartForm(body, contentType);
   const found = findDecisive(parts);
   const textOf = (name: DecisiveField): string | undefined => {
     const part = found.get(name);
     return part === undefined ? undefined : readText(body, part);
   };
-  const model = textOf("model");
   const span = found.get("model");
-  if (model === undefined || model === "" || span === undefined) {
+  const model = textOf("model") ?? "";
+  if (model === "" && (span !== undefined || !isModelOptional)) {
     const help = "The form must have a field `model`; GET /v1/models lists what there is.";
     throw new NexusError("missing_model", help, { param: "model" });
   }
   if (model.length > 256) throw wrong("model", "is longer than 256 characters");
   return {
     model,
-    modelSpan: { start: span.start, end: span.end },
+    modelSpan: span && { start: span.start, end: span.end },
+    boundary: formBoundary(contentType),
     stream: readBoolean("stream", textOf("stream")),
     responseFormat: textOf("response_format"),
     parts,
   };
 }
 
-/** The same form with another model id in place of the one that was found. Copies nothing when they are the same. */
+/** The same form with another model id in place of the one that was found, or as its first field where none was. */
 export function replaceFormModel(body: Buffer, scan: MultipartScan, model: string): Buffer {
   if (model === scan.model) return body;
+  if (scan.modelSpan === undefined) {
+    const field = `--${scan.boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n${model}\r\n`;
+    return Buffer.concat([Buffer.from(field), body]);
+  }
   const { start, end } = scan.modelSpan;
   return Buffer.concat([body.subarray(0, start), Buffer.from(model), body.subarray(end)]);
 }

@@ -4,9 +4,9 @@ import { JsonScanner, JsonSyntaxError } from "./json-scanner.ts";
 
 /** What routing needs to know of a request body. The body itself is passed on as the bytes that came in. */
 export interface RequestScan {
-  /** The model that the client asked for. */
+  /** The model that the client asked for; empty when it left that open, where it may. */
   readonly model: string;
-  /** Where its JSON string stands in the body, quotes included, so that an alias can be replaced in place. */
+  /** Where its JSON value stands in the body, so that it can be replaced in place; empty where a member must go in. */
   readonly modelSpan: { readonly start: number; readonly end: number };
   readonly stream: boolean;
   /** What an instance must be able to do beyond the operation itself. */
@@ -49,13 +49,18 @@ interface Member {
   readonly end: number;
 }
 
+export interface ScanOptions {
+  /** Whether `model` may be absent or null. Default false. */
+  readonly isModelOptional?: boolean | undefined;
+}
+
 /**
  * Reads a request body once, without building values.
  * @throws NexusError `invalid_json`, `missing_model` or `invalid_request`, with the field at fault.
  */
-export function scanRequest(body: Buffer): RequestScan {
+export function scanRequest(body: Buffer, { isModelOptional = false }: ScanOptions = {}): RequestScan {
   const { members, hasImages, hasAttachments } = scanMembers(body);
-  const model = readModel(body, members.get("model"));
+  const model = (isModelOptional && openModel(body, members.get("model"))) || readModel(body, members.get("model"));
   return {
     model: model.id,
     modelSpan: model.span,
@@ -74,11 +79,18 @@ export function scanRequest(body: Buffer): RequestScan {
   };
 }
 
-/** The same body with another model id in place of the one that was found. */
-export function replaceModel(body: Buffer, scan: RequestScan, model: string): Buffer {
+/** The same body with another model id in place of the one that was found, or where none was. */
+export function replaceModel(body: Buffer, scan: Pick<RequestScan, "model" | "modelSpan">, model: string): Buffer {
   if (model === scan.model) return body;
   const { start, end } = scan.modelSpan;
-  return Buffer.concat([body.subarray(0, start), Buffer.from(JSON.stringify(model)), body.subarray(end)]);
+  const value = JSON.stringify(model);
+  const text = start < end ? value : `"model":${value}${isLastMember(body, end) ? "" : ","}`;
+  return Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
+}
+
+/** Whether nothing but the end of the object follows. */
+function isLastMember(body: Buffer, at: number): boolean {
+  return body[new JsonScanner(body, () => {}).space(at)] === 0x7d;
 }
 
 interface Members {
@@ -133,6 +145,13 @@ function readKey(body: Buffer, start: number, end: number): string {
   if (end - start > keyBytesMax) return "";
   const text = body.toString("utf8", start + 1, end - 1);
   return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text;
+}
+
+/** Where a model that was left open stands, or would: right behind the opening brace. */
+function openModel(body: Buffer, member: Member | undefined): { id: string; span: Member } | undefined {
+  const at = body.indexOf("{") + 1;
+  if (member === undefined) return { id: "", span: { start: at, end: at } };
+  return body.toString("latin1", member.start, member.end) === "null" ? { id: "", span: member } : undefined;
 }
 
 function readModel(body: Buffer, member: Member | undefined): { id: string; span: Member } {
