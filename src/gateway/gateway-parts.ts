@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
+import type { Objects } from "../objects/open-objects.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { Admission } from "../resilience/admission.ts";
@@ -46,6 +47,7 @@ export interface GatewayParts {
   readonly metrics: GatewayMetrics;
   readonly records: RecordStore;
   readonly responses: StoredResponses;
+  readonly objects: Objects;
   readonly processMetrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;

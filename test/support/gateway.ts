@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { systemClock } from "../../src/base/clock.ts";
 import type { LogFields, Logger } from "../../src/base/logger.ts";
 import type { InstanceRecord } from "../../src/contract/instance-record.ts";
@@ -82,6 +82,8 @@ interface TestGatewayOptions {
   /** Overrides of the `gateway` section. */
   readonly settings?: Record<string, unknown>;
   readonly records?: Record<string, unknown>;
+  /** A database to share with other gateways. Default: one of its own. */
+  readonly databaseUrl?: string;
   /** Overrides of the `files` section. */
   readonly files?: Record<string, unknown>;
   readonly batches?: Record<string, unknown>;
@@ -97,8 +99,8 @@ interface TestGatewayOptions {
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
   const directory = await mkdtemp(join(tmpdir(), "nexus-gateway-"));
   const lines: LogLine[] = [];
-  const desk = await openDesk(directory, options.prices, lines);
-  const { key } = await desk.keys.create({ name: "test", role: "user" });
+  const desk = await openDesk(directory, options, lines);
+  const { key } = await desk.keys.create({ name: `test ${basename(directory)}`, role: "user" });
   const view = new HandView();
   const metrics = createMetrics();
   const gateway: Gateway = await createGateway({
@@ -163,9 +165,14 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
 }
 
 /** Keys as a gateway and its operator have them; problems become log lines. */
-function openDesk(directory: string, prices: PriceList | undefined, lines: LogLine[]): Promise<TestKeys> {
+function openDesk(
+  directory: string,
+  { prices, databaseUrl: url }: TestGatewayOptions,
+  lines: LogLine[],
+): Promise<TestKeys> {
   const onProblem = (error: unknown) => lines.push({ level: "error", message: "keys", fields: { error } });
-  return openTestKeys({ directory, onProblem, ...(prices === undefined ? {} : { prices }) });
+  const given = { ...(prices === undefined ? {} : { prices }), ...(url === undefined ? {} : { url }) };
+  return openTestKeys({ directory, onProblem, ...given });
 }
 
 async function waitForCompletions(lines: readonly LogLine[], count: number): Promise<readonly LogFields[]> {

@@ -17,6 +17,8 @@ import { type Database, openDatabase } from "../../src/store/open-database.ts";
 
 /** The operator's side and one gateway's side of one database. */
 export interface TestKeys {
+  /** Of the database. */
+  readonly url: string;
   readonly database: Database;
   readonly keys: KeyStore;
   readonly tenants: TenantStore;
@@ -55,6 +57,7 @@ export async function openTestKeys(options: TestKeysOptions): Promise<TestKeys> 
   const spend = new SpendWatch({ ledger, store, clock });
   const recorder = createUsageRecorder({ store, spend, spoolDirectory: join(directory, "usage"), clock, log });
   return {
+    url,
     database,
     keys: createKeyStore({ database, clock }),
     tenants: createTenantStore({ database, clock }),
