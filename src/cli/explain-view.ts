@@ -1,5 +1,5 @@
 import type { DryRun } from "../records/dry-run.ts";
-import type { RecordedAttempt, RequestRecord } from "../records/request-record.ts";
+import type { RecordedAttempt, RecordedCandidate, RequestRecord } from "../records/request-record.ts";
 import { type Cell, printable, type Terminal } from "./terminal.ts";
 
 /** Columns of a bar that stands for the whole time of a request. */
@@ -69,7 +69,7 @@ function facts(record: RequestRecord): string[] {
   ];
   const spent = [
     ...(tokens === undefined ? [] : [`${tokens.prompt} prompt and ${tokens.completion} answer tokens`]),
-    ...(record.cost_microusd === undefined ? [] : [`$${(record.cost_microusd / 1e6).toFixed(6)}`]),
+    ...((record.cost_microusd ?? 0) === 0 ? [] : [`$${((record.cost_microusd ?? 0) / 1e6).toFixed(6)}`]),
     `${record.bytes_in} bytes in, ${record.bytes_out} out`,
   ];
   const lines = [[record.at, ...named].join("  "), who.join(", "), spent.join(", ")];
@@ -77,18 +77,15 @@ function facts(record: RequestRecord): string[] {
   return lines.filter((line) => line !== "");
 }
 
-type Choice = Pick<RequestRecord, "candidates" | "rejected" | "omitted"> & { readonly instance?: string };
+type Choice = Pick<RequestRecord, "operation" | "candidates" | "rejected" | "omitted"> & { readonly instance?: string };
 
 function describeChoice(choice: Choice, terminal: Terminal): string[] {
   const lines: string[] = [];
   if (choice.candidates.length > 0) {
-    const rows = choice.candidates.map(({ instance, via, why }, place): Cell[] => [
+    const rows = choice.candidates.map((candidate, place): Cell[] => [
       `  ${place + 1}`,
-      instance === choice.instance ? { text: instance, style: "green" } : instance,
-      [
-        ...(via === undefined ? [] : [`via ${via}`]),
-        ...Object.entries(why).map(([name, value]) => `${name} ${show(value)}`),
-      ].join(", "),
+      candidate.instance === choice.instance ? { text: candidate.instance, style: "green" } : candidate.instance,
+      describeWhy(candidate, choice.operation),
     ]);
     lines.push("", terminal.paint("bold", "Where it could go"), ...terminal.table(rows));
   }
@@ -102,6 +99,33 @@ function describeChoice(choice: Choice, terminal: Terminal): string[] {
   }
   if (choice.omitted > 0) lines.push(`  and ${choice.omitted} more`);
   return lines;
+}
+
+/** What goes without saying. */
+const usual: Readonly<Record<string, unknown>> = {
+  weight: 1,
+  unknownFeatures: 0,
+  waitMs: 0,
+  penalty: 0,
+  full: false,
+  affinity: false,
+};
+
+/** The words of a score that people read. */
+const words: Readonly<Record<string, string>> = {
+  unknownFeatures: "features not known",
+  coldStartMs: "cold start ms",
+  waitMs: "wait ms",
+  inFlight: "in flight",
+  full: "all slots taken",
+  affinity: "has the beginning in its cache",
+};
+
+function describeWhy({ via, why }: RecordedCandidate, operation: string): string {
+  const said = Object.entries(why)
+    .filter(([name, value]) => value !== undefined && usual[name] !== value)
+    .map(([name, value]) => (value === true ? (words[name] ?? name) : `${words[name] ?? name} ${show(value)}`));
+  return [...(via === undefined || via === operation ? [] : [`asked for ${via}`]), ...said].join(", ");
 }
 
 function show(value: unknown): string {
