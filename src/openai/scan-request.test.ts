@@ -7,9 +7,9 @@ import { replaceModel, scanRequest } from "./scan-request.ts";
 
 const scan = (text: string) => scanRequest(Buffer.from(text));
 
-function isAccepted(text: string): boolean {
+function isAccepted(text: string | Buffer): boolean {
   try {
-    new JsonScanner(Buffer.from(text), () => {}).document();
+    new JsonScanner(typeof text === "string" ? Buffer.from(text) : text, () => {}).document();
     return true;
   } catch (error) {
     assert.ok(error instanceof JsonSyntaxError, String(error));
@@ -46,6 +46,21 @@ describe("JsonScanner", () => {
       }),
       { numRuns: 3000 },
     );
+  });
+
+  it("finds every byte that ends or spoils a string, wherever it stands and the string begins", () => {
+    for (let before = 0; before < 4; before++) {
+      for (let length = 0; length < 14; length++) {
+        for (let place = 0; place <= length; place++) {
+          for (const odd of ['"', "\\", "\\n", "\u001f", "\u0000", " ", "!", "#", "[", "]", "\u007f", "é", "€"]) {
+            const content = "x".repeat(place) + odd + "x".repeat(length - place);
+            // A part of a larger body, as the second request in one read is.
+            const text = Buffer.from(`${" ".repeat(before)}"${content}"`).subarray(before);
+            assert.equal(isAccepted(text), parses(text.toString()), JSON.stringify(content));
+          }
+        }
+      }
+    }
   });
 
   for (const text of [

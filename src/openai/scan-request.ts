@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { NexusError } from "../base/errors.ts";
-import { JsonScanner, JsonSyntaxError } from "./json-scanner.ts";
+import { JsonScanner, JsonSyntaxError, type MemberListener } from "./json-scanner.ts";
 
 /** What routing needs to know of a request body. The body itself is passed on as the bytes that came in. */
 export interface RequestScan {
@@ -102,11 +102,11 @@ interface Members {
 function scanMembers(body: Buffer): Members {
   if (body.length === 0) throw new NexusError("invalid_json", "The request has no body: send a JSON object.");
   if (!isUtf8(body)) throw new NexusError("invalid_json", "The body is not valid UTF-8.");
-  const starts = new Map<string, number>();
+  const members = new Map<string, Member>();
   let topLevelKey = "";
   let hasImages = false;
   let hasAttachments = false;
-  const scanner = new JsonScanner(body, (keyStart, keyEnd, valueStart, depth) => {
+  const onMember: MemberListener = (keyStart, keyEnd, valueStart, depth) => {
     if (depth > 1 && !messageKeys.has(topLevelKey)) return;
     const key = readKey(body, keyStart, keyEnd);
     if (depth > 1) {
@@ -116,9 +116,11 @@ function scanMembers(body: Buffer): Members {
     }
     topLevelKey = key;
     if (!notedKeys.has(key)) return;
-    if (starts.has(key) && decisiveKeys.has(key))
+    if (members.has(key) && decisiveKeys.has(key))
       throw new NexusError("invalid_request", `'${key}' appears twice.`, { param: key });
-    starts.set(key, valueStart);
+  };
+  const scanner = new JsonScanner(body, onMember, (start, end, depth) => {
+    if (depth === 1 && notedKeys.has(topLevelKey)) members.set(topLevelKey, { start, end });
   });
   try {
     scanner.document();
@@ -127,9 +129,6 @@ function scanMembers(body: Buffer): Members {
     throw new NexusError("invalid_json", `The body is not valid JSON: ${error.message}.`, { cause: error });
   }
   if (body[scanner.space(0)] !== 0x7b) throw new NexusError("invalid_json", "The body must be a JSON object.");
-  const measure = new JsonScanner(body, () => {});
-  const members = new Map<string, Member>();
-  for (const [key, start] of starts) members.set(key, { start, end: measure.value(start, 1) });
   return { members, hasImages, hasAttachments };
 }
 
