@@ -41,8 +41,9 @@ export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpe
  * changed command, and so a gateway of an earlier parent is adopted only when it runs with the same settings.
  */
 async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions): Promise<ProcessSpec> {
-  const { listen, auth, gateway, aliases, registry, database, prices, logs } = config;
-  const file = await writeChildConfig(paths, { listen, auth, gateway, aliases, registry, database, prices, logs });
+  // All but the parent's own sections: a change of those must not restart it.
+  const { attach, discovery, services, builtin, models, ...gatewayConfig } = config;
+  const file = await writeChildConfig(paths, gatewayConfig);
   return {
     name: gatewayProcess,
     command: [process.execPath, entry, "gateway", "--data", paths.root, "--config", file],
@@ -57,7 +58,7 @@ async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecs
     health: { path: "/health" },
     ready: { path: "/readyz" },
     graceMs: 10_000,
-    stopGraceMs: gateway.timeouts.drainMs + stopReserveMs,
+    stopGraceMs: config.gateway.timeouts.drainMs + stopReserveMs,
   };
 }
 
