@@ -29,7 +29,7 @@ async function gatewayOf(t: TestContext, config: Config) {
     hostId: "box",
     environment: {},
   });
-  const command = specs.find(({ name }) => name === "gateway")?.command ?? [];
+  const command: readonly string[] = specs.find(({ name }) => name === "gateway")?.command ?? [];
   const file = command[command.indexOf("--config") + 1] ?? "";
   return { file: file.slice(root.length), settings: compose(await readFile(file, "utf8")) };
 }
