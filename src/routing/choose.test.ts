@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { candidateKeys, type PlanSetting, planArguments, planOf } from "../../test/support/plan.ts";
 import { hashText } from "./hash.ts";
 import { nextGroup } from "./next-group.ts";
-import { planRoute } from "./plan-route.ts";
+import { explainPlan, planRoute } from "./plan-route.ts";
 import type { RouteRequest } from "./route-plan.ts";
 
 const two = [{ instance: "a" }, { instance: "b" }];
@@ -139,6 +139,9 @@ describe("many instances", () => {
     const { candidates, omitted } = planOf({ records: many(300) });
     assert.ok(candidates.length >= 10 && candidates.length <= 64, `${candidates.length}`);
     assert.equal(omitted, 300 - candidates.length);
+    const explained = explainPlan(...planArguments({ records: many(300) }));
+    assert.equal(new Set(explained.candidates.map(({ key }) => key)).size, 300);
+    assert.equal(explained.candidates.length, 300);
   });
 
   it("are all looked at for one that works", () => {

@@ -4,8 +4,12 @@ import {
   candidateKeys as keys,
   type PlanSetting,
   planOf as plan,
+  planArguments,
   rejectionReasons as reasons,
 } from "../../test/support/plan.ts";
+import { operationById } from "../contract/operations.ts";
+import { planRoute } from "./plan-route.ts";
+import type { RouteRequest } from "./route-plan.ts";
 
 const two = [{ instance: "a" }, { instance: "b" }];
 const since = "2026-01-01T00:00:00Z";
@@ -204,6 +208,20 @@ describe("planRoute", () => {
     assert.equal(failure?.code, "no_instance_available");
     assert.doesNotMatch(failure?.message ?? "", /vault|zone/);
     assert.match(rejected[0]?.text ?? "", /`host\.zone` is not known/);
+  });
+
+  it("answers each question of one fleet by itself", () => {
+    const records = [{ operations: ["chat.completions.create"], models: [{ id: "m", features: { tools: false } }] }];
+    const [request, context] = planArguments({ records });
+    const codeOf = (change: Partial<RouteRequest>) => planRoute({ ...request, ...change }, context).failure?.code;
+    for (let round = 0; round < 2; round++) {
+      assert.equal(codeOf({}), undefined);
+      assert.equal(codeOf({ needs: { tools: true } }), "unsupported_feature");
+      assert.equal(codeOf({ needs: { tools: false, vision: true } }), undefined);
+      assert.equal(codeOf({ ways: ["completions.create"] }), "unsupported_feature");
+      assert.equal(codeOf({ operation: operationById("embeddings.create") }), "unsupported_feature");
+      assert.equal(codeOf({ model: "other" }), "model_not_found");
+    }
   });
 
   it("lists every candidate with what decided its place", () => {

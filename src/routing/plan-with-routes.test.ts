@@ -58,6 +58,19 @@ describe("a route", () => {
     assert.deepEqual(candidateKeys({ records, routes, request: { model: "x" } }), ["chat/one"]);
   });
 
+  it("leads to a model that appears later", () => {
+    const [request, context] = planArguments({
+      routes: [{ model: "m", candidates: [{}, { model: "late", tier: 1 }] }],
+    });
+    const late = makeRecord({ service: "late", models: [{ id: "late" }] });
+    const keys = () => planRoute(request, context).candidates.map(({ key }) => key);
+    assert.deepEqual(keys(), ["chat/one"]);
+    context.index.follow(makeSnapshot([makeRecord(), late]));
+    assert.deepEqual(keys(), ["chat/one", "late/one"]);
+    context.index.follow(makeSnapshot([late]));
+    assert.deepEqual(keys(), ["late/one"]);
+  });
+
   it("holds for every name of a model", () => {
     const records = [{ models: [{ id: "llama3:latest", aliases: ["llama3"] }], labels: { zone: "attic" } }];
     const aliases = { fast: "llama3" };

@@ -84,6 +84,8 @@ describe("a selector", () => {
     ['service = "a"', /unexpected character: =/],
     ["service ==", /unexpected token/],
     ['service.matches("(a+)+$")', /no such function: matches; there are contains, /],
+    ['service.startsWith(service.matches("a") ? "a" : "b")', /no such function: matches/],
+    ['size(service.split("a")) > 1', /no such function: split/],
     ['host.labels.exists(k, k == "a")', /no such function: exists/],
     ['service.startWith("a")', /did you mean 'startsWith'\?/],
     [`service == "a"${" || true".repeat(100)} && ${"(".repeat(40)}true${")".repeat(40)}`, /exceeded max/i],
