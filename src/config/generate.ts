@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { type ConfigKey, listConfigKeys, toJsonSchema } from "./config-keys.ts";
 import { environmentLocations, environmentOverrides } from "./environment.ts";
 import { renderErrors } from "./render-errors.ts";
+import { renderOperations } from "./render-operations.ts";
 import { configSchema } from "./schema.ts";
 
 /** What is generated from the schema, by its path in the repository. */
@@ -10,6 +11,7 @@ export const generatedFiles: Readonly<Record<string, () => string>> = {
   "nexus.schema.json": renderSchema,
   "docs/reference/config.md": renderReference,
   "docs/reference/errors.md": renderErrors,
+  "docs/reference/operations.md": renderOperations,
 };
 
 /** `nexus.schema.json`, for editors: `# yaml-language-server: $schema=nexus.schema.json`. */
