@@ -67,7 +67,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     probes: settings.probes,
     resolveSecret: options.resolveSecret,
   });
-  const metrics = createGatewayMetrics(options.metrics, () => countReady(view, conditions));
+  const metrics = createGatewayMetrics(options.metrics, {
+    routable: () => countReady(view, conditions),
+    waiting: () => admission.waiting,
+  });
   const monitor = new ReadinessMonitor({
     view,
     conditions,

@@ -11,12 +11,17 @@ export interface GatewayMetrics {
   instanceChanged(key: string, unready: string | undefined): void;
 }
 
-export function createGatewayMetrics(
-  metrics: Metrics,
-  routable: () => { ready: number; unready: number },
-): GatewayMetrics {
+/** What is looked at when somebody reads the metrics. */
+export interface FleetState {
+  /** Instances by what the probes say. */
+  routable(): { readonly ready: number; readonly unready: number };
+  /** Requests that wait for a slot. */
+  waiting(): number;
+}
+
+export function createGatewayMetrics(metrics: Metrics, fleet: FleetState): GatewayMetrics {
   const { requests, duration, firstByte, inFlight, tokens } = requestMetrics(metrics);
-  const { attempts, changes } = fleetMetrics(metrics, routable);
+  const { attempts, changes } = fleetMetrics(metrics, fleet);
   return {
     attempt: (service, outcome) => attempts.inc({ service, outcome }),
     opened: () => inFlight.inc(),
@@ -62,7 +67,7 @@ function requestMetrics(metrics: Metrics) {
   };
 }
 
-function fleetMetrics(metrics: Metrics, routable: () => { ready: number; unready: number }) {
+function fleetMetrics(metrics: Metrics, { routable, waiting }: FleetState) {
   metrics.gauge({
     name: "nexus_gateway_instances",
     help: "Instances in the registry, by what the probes say.",
@@ -72,6 +77,11 @@ function fleetMetrics(metrics: Metrics, routable: () => { ready: number; unready
       gauge.set({ state: "ready" }, ready);
       gauge.set({ state: "unready" }, unready);
     },
+  });
+  metrics.gauge({
+    name: "nexus_gateway_requests_waiting",
+    help: "Requests that wait for a free slot of their model.",
+    collect: (gauge) => gauge.set({}, waiting()),
   });
   return {
     attempts: metrics.counter({

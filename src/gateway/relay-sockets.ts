@@ -10,8 +10,8 @@ const pingMs = 15_000;
 
 /** How a conversation over two sockets ended. */
 export interface RelayEnd {
-  /** `client`: the client closed it. `service`: the service did. `broken`: the service was lost. */
-  readonly by: "client" | "service" | "broken";
+  /** `client`: the client closed it. `service`: the service did. `gone`: the client was lost. `broken`: the service was. */
+  readonly by: "client" | "service" | "gone" | "broken";
   readonly usage: Usage | undefined;
 }
 
@@ -48,11 +48,12 @@ export function relaySockets(
   });
   const stopPings = pingBoth(client, service);
   client.on("close", (code, reason) => {
-    end("client");
-    closeWith(service, code, reason);
+    const isLost = code === lost;
+    end(isLost ? "gone" : "client");
+    closeWith(service, isLost ? goingAway : code, reason);
   });
   service.on("close", (code, reason) => {
-    const isLost = code === 1006;
+    const isLost = code === lost;
     if (by === undefined && isLost && client.readyState === client.OPEN) client.send(lostEvent);
     end(isLost ? "broken" : "service");
     closeWith(client, isLost ? 1011 : code, reason);
@@ -77,8 +78,11 @@ function pass(from: WebSocket, to: WebSocket, observe: (data: RawData, isBinary:
   });
 }
 
+/** What a side reports that heard no closing words (RFC 6455, 7.4.1), and what is said of it to the other side. */
+const lost = 1006;
+const goingAway = 1001;
 /** Codes that only an end of a connection may report, never send (RFC 6455, 7.4.1). */
-const unsendable: ReadonlySet<number> = new Set([1004, 1005, 1006, 1015]);
+const unsendable: ReadonlySet<number> = new Set([1004, 1005, lost, 1015]);
 
 function closeWith(socket: WebSocket, code: number, reason: Buffer): void {
   if (socket.readyState === socket.CLOSED) return;

@@ -1,4 +1,4 @@
-import { type ErrorCode, type NexusError, toNexusError } from "../base/errors.ts";
+import { type ErrorCode, errorTable, type NexusError, toNexusError } from "../base/errors.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
 import { Exchange } from "./exchange.ts";
@@ -59,9 +59,9 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
   const { metrics, clock, log } = parts;
   const { reply, request } = exchange;
   const left = !finished;
-  const status = left && exchange.errorCode === undefined ? 499 : reply.status;
-  const durationMs = clock.monotonic() - exchange.startedAt;
   if (left) exchange.errorCode ??= "client_closed" satisfies ErrorCode;
+  const status = exchange.errorCode === "client_closed" ? errorTable.client_closed.status : reply.status;
+  const durationMs = clock.monotonic() - exchange.startedAt;
   exchange.end();
   metrics.completed(exchange, status, durationMs / 1_000);
   if (exchange.readAt !== undefined) {

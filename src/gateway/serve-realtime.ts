@@ -40,7 +40,7 @@ export async function serveRealtime(exchange: Exchange, parts: GatewayParts): Pr
         begun.breakOff("the connection broke in the middle of a conversation");
       } else {
         begun.succeed();
-        upgrade.endedWell();
+        if (end.by !== "gone") upgrade.endedWell();
       }
     } finally {
       begun.answer.terminate();

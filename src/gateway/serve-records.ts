@@ -3,6 +3,7 @@ import { operations } from "../contract/operations.ts";
 import type { DryRun } from "../records/dry-run.ts";
 import type { RequestRecord } from "../records/request-record.ts";
 import { readJsonAsk } from "./ask.ts";
+import { chooseModel } from "./choose-model.ts";
 import { planFor } from "./dispatch.ts";
 import type { Caller, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -79,13 +80,9 @@ export async function serveDryRun(exchange: Exchange, parts: GatewayParts): Prom
     );
   }
   const body = Buffer.from(JSON.stringify(request));
-  const ask = readJsonAsk({
-    operation,
-    body,
-    isNative: true,
-    translators,
-    context: translationContext(exchange, parts),
-  });
+  const context = translationContext(exchange, parts);
+  const read = readJsonAsk({ operation, body, isNative: true, translators, context });
+  const ask = chooseModel(read, exchange, parts);
   const plan = planFor({ exchange, ask, parts });
   const run: DryRun = {
     operation: id,

@@ -366,6 +366,27 @@ describe("gateway: a backend's own key and errors", () => {
 
 describe("gateway: without keys", () => {
   // proves: gateway.keyless
+  it("serves this machine's own pages, and no other page that a browser shows", async (t) => {
+    const gateway = await startTestGateway({ auth: "none" });
+    t.after(() => gateway.close());
+    const from = async (origin: string, more = "") => {
+      const head = `Host: 127.0.0.1\r\nOrigin: ${origin}\r\n${more}Connection: close\r\n`;
+      return (await raw(gateway.url, `GET /v1/models HTTP/1.1\r\n${head}\r\n`)).slice(9, 12);
+    };
+    for (const origin of ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:8443", "tauri://localhost"])
+      assert.equal(await from(origin), "200", origin);
+    for (const origin of ["https://evil.example", "null", "http://localhost.evil.example", "http://127.0.0.1.nip.io"])
+      assert.equal(await from(origin), "403", origin);
+    const handshake =
+      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const head = `Host: 127.0.0.1\r\nOrigin: https://evil.example\r\nConnection: upgrade\r\n${handshake}`;
+    assert.match(await raw(gateway.url, `GET /v1/realtime?model=x HTTP/1.1\r\n${head}\r\n`), /^HTTP\/1\.1 403 /);
+    const form = "Content-Type: text/plain\r\nContent-Length: 2\r\n";
+    const simple = `POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\n${form}\r\n{}`;
+    assert.match(await raw(gateway.url, simple), /^HTTP\/1\.1 403 /);
+  });
+
+  // proves: gateway.keyless
   it("answers on this machine's names only", async () => {
     const gateway = await startTestGateway({ auth: "none" });
     try {

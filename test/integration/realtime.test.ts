@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { rawSocket } from "../support/raw-socket.ts";
 import { makeRecord } from "../support/records.ts";
 
 /** A service that speaks enough of the realtime API, and what became of its conversations. */
@@ -32,9 +33,10 @@ async function startTalker(t: TestContext) {
     });
   });
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const record = (instance: string) =>
+  const record = (instance: string, maxConcurrency: number | null = null) =>
     makeRecord({
       instance,
+      maxConcurrency,
       base_url: url,
       models: [{ id: "talk", features: { realtime: true } }],
       readiness_path: "/",
@@ -131,6 +133,51 @@ test("what cannot be served is refused before the connection leaves HTTP, in Ope
   const plain = await gateway.fetch("/v1/realtime?model=talk");
   assert.equal(plain.status, 400);
   await plain.text();
+});
+
+// proves: operations.realtime
+test("a page's client, which cannot set headers, gives its key as a protocol; nobody else sees it", async (t) => {
+  const { talker, gateway } = await start(t);
+  const protocols = ["realtime", `openai-insecure-api-key.${gateway.key}`, "openai-beta.realtime-v1"];
+  const url = `${gateway.url.replace("http", "ws")}/v1/realtime?model=talk`;
+  const socket = new WebSocket(url, protocols);
+  assert.equal((await listen(socket)()).type, "session.created");
+  assert.equal(socket.protocol, "realtime");
+  assert.deepEqual(talker.seen.protocols, ["realtime"]);
+  socket.close(1000);
+  await once(socket, "close");
+  await recordLine(gateway);
+  assert.ok(!JSON.stringify(gateway.lines).includes(gateway.key));
+  const wrong = new WebSocket(url, ["realtime", "openai-insecure-api-key.nxs_wrong"]);
+  wrong.on("error", () => {});
+  const [request, response] = await once(wrong, "unexpected-response");
+  assert.equal(response.statusCode, 401);
+  request.destroy();
+  // It is a key on the way to a WebSocket only.
+  const headers = { "sec-websocket-protocol": `openai-insecure-api-key.${gateway.key}` };
+  assert.equal((await fetch(`${gateway.url}/v1/models`, { headers })).status, 401);
+});
+
+test("a handshake that is none takes no slot away", async (t) => {
+  const talker = await startTalker(t);
+  const gateway = await startTestGateway();
+  t.after(() => gateway.close());
+  gateway.view.set([talker.record("one", 1)]);
+  for (const [line, status] of [
+    ["Sec-WebSocket-Protocol: ,,", 400],
+    ["Sec-WebSocket-Key: short", 400],
+  ] as const) {
+    const raw = await rawSocket(t, gateway.url);
+    const head = ["GET /v1/realtime?model=talk HTTP/1.1", "Host: x", `Authorization: Bearer ${gateway.key}`];
+    const rest = ["Connection: upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", line];
+    const key = line.includes("Key") ? [] : ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
+    await raw.send(`${[...head, ...rest, ...key].join("\r\n")}\r\n\r\n`);
+    assert.match(await raw.closed(), new RegExp(`^HTTP/1.1 ${status} `));
+  }
+  const socket = connect(gateway, "talk");
+  assert.equal((await listen(socket)()).type, "session.created");
+  socket.close(1000);
+  await once(socket, "close");
 });
 
 async function recordLine(gateway: TestGateway) {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { NexusError } from "../../base/errors.ts";
+import { clientClosed } from "../../resilience/attempt-failure.ts";
 import { headProblem } from "../check-head.ts";
 import type { ClientUpgrade } from "../client-io.ts";
 import type { GatewayParts } from "../gateway-parts.ts";
@@ -28,26 +29,31 @@ export async function serveUpgrade(
   head: Buffer,
   parts: GatewayParts,
 ): Promise<void> {
-  const reply = new UpgradeReply(message, socket);
+  const reply = new UpgradeReply(message, socket, head);
   const upgrade: ClientUpgrade = {
-    accept: () => accept(message, socket, head, reply),
+    accept: () => accept(message, socket, reply),
     endedWell: () => reply.endedWell(),
   };
   const request = new NodeRequest(message, undefined, upgrade);
   await serveExchange(request, reply, parts, headProblem(message.url ?? "", message.rawHeaders));
 }
 
-function accept(message: IncomingMessage, socket: Duplex, head: Buffer, reply: UpgradeReply): Promise<WebSocket> {
+function accept(message: IncomingMessage, socket: Duplex, reply: UpgradeReply): Promise<WebSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<WebSocket>();
   const isHandshake =
     message.headers.upgrade?.toLowerCase() === "websocket" &&
     /^[+/0-9A-Za-z]{22}==$/.test(message.headers["sec-websocket-key"] ?? "") &&
     message.headers["sec-websocket-version"] === "13";
+  if (socket.destroyed) {
+    reject(clientClosed());
+    return promise;
+  }
   if (!isHandshake) {
     reject(new NexusError("invalid_request", "This is no WebSocket handshake of version 13."));
     return promise;
   }
-  reply.takeOver();
-  handshakes.handleUpgrade(message, socket, head, resolve);
+  // What it does not like about the handshake, it answers by itself and closes; the client may leave as well.
+  socket.once("close", () => reject(clientClosed()));
+  handshakes.handleUpgrade(message, socket, reply.takeOver(), resolve);
   return promise;
 }

@@ -3,6 +3,9 @@ import type { Duplex } from "node:stream";
 import type { ClientReply } from "../client-io.ts";
 import { NodeReply } from "../node-client.ts";
 
+/** Clients wait for the answer before they speak; what is sent sooner fits into a few packets. */
+const earlyBytesMax = 64 * 1024;
+
 /**
  * The way back to a client that asks to leave HTTP: an ordinary answer when it is refused, else the connection itself.
  */
@@ -11,9 +14,20 @@ export class UpgradeReply implements ClientReply {
   readonly #response: ServerResponse;
   readonly #reply: NodeReply;
   #taken: "no" | "open" | "ended" = "no";
+  /** What came before anybody was there to hear it. */
+  #early: Buffer;
+  readonly #onData = (chunk: Buffer) => {
+    this.#early = Buffer.concat([this.#early, chunk]);
+    if (this.#early.length > earlyBytesMax) this.#socket.destroy();
+  };
+  readonly #onEnd = () => void this.#socket.destroy();
 
-  constructor(request: IncomingMessage, socket: Duplex) {
+  /** `head`: what came right behind the request. */
+  constructor(request: IncomingMessage, socket: Duplex, head: Buffer) {
     this.#socket = socket;
+    this.#early = head;
+    // Only who reads hears that the other side has left, which it may do while its request waits for a slot.
+    socket.on("data", this.#onData).on("end", this.#onEnd);
     this.#response = new ServerResponse(request);
     this.#reply = new NodeReply(this.#response);
     this.#response.setHeader("connection", "close");
@@ -31,9 +45,11 @@ export class UpgradeReply implements ClientReply {
     return this.#taken !== "no" || this.#reply.headersSent;
   }
 
-  /** From now on somebody else speaks on the connection. */
-  takeOver(): void {
+  /** From now on somebody else speaks on the connection, and listens at once. Answers what came before. */
+  takeOver(): Buffer {
     this.#taken = "open";
+    this.#socket.off("data", this.#onData).off("end", this.#onEnd);
+    return this.#early;
   }
 
   /** What was spoken came to its proper end. */
