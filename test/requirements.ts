@@ -66,6 +66,11 @@ export const requirements = {
     "What two HTTP or JSON parsers could read differently is refused and reaches no backend.",
   "gateway.unknown-model": "An unknown model is 404 `model_not_found` with close names.",
   "gateway.spreads": "Several instances of a model share the requests by what they have under way.",
+  "routing.reasons": "Every instance is a candidate, or left out with a reason; the same question gets the same plan.",
+  "routing.selectors": "`where` is checked, names and types, when it is read; what is unknown never fits.",
+  "routing.tiers": "A higher tier serves when none of the lower can, and what costs money where a route says so.",
+  "routing.affinity": "Requests that begin alike go to one instance, unless it has a quarter more than its share.",
+  "routing.cold-start": "A model is loaded once more when that is quicker than the queue of those that have it.",
   "gateway.dead-instance":
     "An instance that is killed is left at once, costs no request before its first byte, and comes back by itself.",
   "gateway.slow-instance": "An instance that is slow or stalls ends in a clear error within its deadline.",
@@ -165,14 +170,22 @@ export const requirements = {
   "jobs.affinity": "Calls for a job go to the instance that made it and to no other; while that is away they are 503.",
   "jobs.private": "A job is its tenant's, under an id that nobody can guess, on every gateway and after a restart.",
   "jobs.list": "A list of jobs is the tenant's own, of every instance, those that are away included.",
-  "files.kept": "A file is uploaded, listed, described, fetched and deleted by its tenant alone, and goes when it expires.",
+  "files.kept":
+    "A file is uploaded, listed, described, fetched and deleted by its tenant alone, and goes when it expires.",
   "files.bounded": "Files stay within their bounds; a full disk or a client that leaves keeps nothing half.",
-  "batches.complete": "Every line of a batch is answered, in the output or the error file, by its key's rights and limits.",
+  "batches.complete":
+    "Every line of a batch is answered, in the output or the error file, by its key's rights and limits.",
   "batches.survive": "A batch goes on after a crash: nothing is lost, and nothing that was answered is asked again.",
   "batches.one-runner": "Of several gateways exactly one works on a batch, and another goes on when that one is gone.",
   "batches.cancel": "A batch that is cancelled stops what runs within a second and keeps what was answered.",
   "batches.idle": "A batch gets slots that nobody else wants.",
 
+  "operations.images": "Pictures are made, changed and varied, with previews on the way, from JSON and from forms.",
+  "operations.speech": "Sound reaches the client as it is made.",
+  "operations.transcription": "What is said is written down as JSON, text, subtitles or a stream, and translated.",
+  "operations.judgements": "Texts are moderated, documents ranked and read.",
+  "operations.model-left-out":
+    "Where OpenAI's API lets the model out, the only one there is serves; of several the client is asked which.",
   "operations.realtime":
     "A WebSocket conversation is routed like a request, goes both ways, and says so when it is lost.",
 

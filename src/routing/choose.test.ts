@@ -53,6 +53,7 @@ describe("load", () => {
   });
 });
 
+// proves: routing.cold-start
 describe("a model that is not loaded", () => {
   const cold = (instance: string, state: "available" | "loading" = "available") => ({
     instance,
@@ -82,6 +83,7 @@ describe("a model that is not loaded", () => {
   });
 });
 
+// proves: routing.affinity
 describe("requests that begin alike", () => {
   const prefix = (text: string) => ({ request: { prefixHash: hashText(text) } });
   const homes = (setting: PlanSetting) =>

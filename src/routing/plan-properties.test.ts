@@ -134,6 +134,7 @@ function check(holds: (...question: ReturnType<typeof questionOf>) => void): voi
   );
 }
 
+// proves: routing.reasons
 describe("every plan", () => {
   it("is the same for the same question, and for an index that came there step by step", () => {
     fc.assert(

@@ -141,6 +141,7 @@ describe("a route", () => {
   });
 });
 
+// proves: routing.tiers
 describe("tiers", () => {
   const records = [cloud, local];
 

@@ -28,6 +28,7 @@ function refusal(source: string): string {
   assert.fail(`${source} was not refused`);
 }
 
+// proves: routing.selectors
 describe("a selector", () => {
   const fitting = [
     'host.gpu.memory >= 16Gi && host.zone == "rack1"',
