@@ -17,6 +17,8 @@ export const requirements = {
   // The house.
   "house.borders": "Rooms import only what they are built on; no cycles, no effects at import, bounded sizes.",
   "house.errors-page": "The reference page of errors and the table in the code say the same.",
+  "house.documents": "Every setting that the documents show is valid, and every link in them leads somewhere.",
+  "house.headers-page": "The reference page of headers and the gateway name the same headers.",
   "house.example-config": "The example configuration is valid, and its schema is the one in the code.",
 
   // The contract.
