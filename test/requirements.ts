@@ -84,6 +84,16 @@ export const requirements = {
   "gateway.large-prompt": "A prompt of 1 MB is served.",
   "gateway.client-gone": "When the client leaves, the backend's work is cancelled within 1 s, on every endpoint.",
 
+  // Workers.
+  "workers.slots-add-up":
+    "Over all workers no more requests run on an instance than it takes, slots go to whoever waits, and a dead worker's are free.",
+  "workers.limits-add-up": "Limits and budgets of keys are counted over all workers, and never exceeded.",
+  "workers.one-port": "All workers serve one port, which stays open while one of them is replaced.",
+  "workers.replaced": "A worker that dies takes only its own streams along, and is replaced; one that hangs, too.",
+  "workers.shared-news": "What one worker learns of an instance, by a probe or a refusal, the others know.",
+  "workers.one-answer": "Metrics and records of requests are those of all workers, whichever is asked.",
+  "workers.drain": "SIGTERM drains all workers; when the primary is killed they end what is under way and leave.",
+
   // Keys, limits and usage.
   "keys.migrations": "Processes that start together set a database up once; one that a newer Nexus changed is refused.",
   "keys.import": "Keys from before there was a database go on working.",

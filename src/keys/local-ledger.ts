@@ -25,6 +25,22 @@ interface Held {
   readonly second: number;
 }
 
+/** What somebody else used of what it was lent, by counter. All are amounts since it said so last. */
+export interface LentUse {
+  readonly take: Take;
+  /** Was used, and is no longer lent. */
+  readonly spent: number;
+  /** Was not used, and is no longer lent. */
+  readonly returned: number;
+  /** Of a `minute`: used beyond what was taken. */
+  readonly more: number;
+  /** Of a `minute`: taken earlier and not used after all, with how long ago it was taken. */
+  readonly back: readonly { readonly amount: number; readonly ageMs: number }[];
+  /** Of a `period`: taken by requests that have ended, and what they used. */
+  readonly ended: number;
+  readonly settled: number;
+}
+
 /** Counters that nothing is in are forgotten this often. */
 const sweepMs = 60_000;
 /** A place is free when a request ends, and nobody knows when. */
@@ -37,6 +53,8 @@ export class LocalLedger implements LimitLedger {
   readonly #places = new Map<string, Places>();
   readonly #periods = new Map<string, Period>();
   readonly #held = new Map<number, readonly Held[]>();
+  /** What others may take without asking, by counter and period. Counts as taken. */
+  readonly #lent = new Map<string, number>();
   #lastReceipt = 0;
   #sweptAt: number;
 
@@ -83,13 +101,55 @@ export class LocalLedger implements LimitLedger {
     }
   }
 
+  /** What is left of a limit, if anything. */
+  remaining(take: Take): number {
+    return this.#state(take, this.#clock.monotonic()).remaining;
+  }
+
+  /** Sets `amount` aside for somebody who will say later what became of it. */
+  lend(take: Take, amount: number): void {
+    const lent = this.#lentOf(take) + amount;
+    if (lent > 0) this.#lent.set(lentKey(take), lent);
+    else this.#lent.delete(lentKey(take));
+  }
+
+  /** Counts what became of something that was lent. A place that is spent stays lent until it is returned. */
+  noteLent({ take, spent, returned, more, back, ended, settled }: LentUse): void {
+    const now = this.#clock.monotonic();
+    if (take.kind === "place") {
+      this.lend(take, -returned);
+      return;
+    }
+    this.lend(take, -spent - returned);
+    if (take.kind === "minute") {
+      const minute = this.#minute(take.counter);
+      if (spent + more > 0) minute.add(now, spent + more);
+      for (const { amount, ageMs } of back) minute.giveBack(now, Math.floor((now - ageMs) / 1_000), amount);
+      return;
+    }
+    const period = this.#period(take.counter, take.period);
+    if (period.name === take.period) period.reserved += spent - ended;
+    period.settled += settled;
+  }
+
+  /** Forgets usage that will never be in the database: whoever was to write it has gone. */
+  forgetSettled(take: Extract<Take, { kind: "period" }>, amount: number): void {
+    const period = this.#period(take.counter, take.period);
+    period.settled = Math.max(0, period.settled - amount);
+  }
+
+  #lentOf(take: Take): number {
+    return this.#lent.get(lentKey(take)) ?? 0;
+  }
+
   /** Zero when there is room. */
   #waitFor(take: Take, now: number): number {
-    if (take.kind === "place") return this.#place(take.counter).taken < take.limit ? 0 : placeRetryMs;
+    const lent = this.#lentOf(take);
+    if (take.kind === "place") return this.#place(take.counter).taken + lent < take.limit ? 0 : placeRetryMs;
     if (take.kind === "minute") {
-      return this.#minute(take.counter).untilAtMost(now, take.limit - Math.min(take.amount, take.limit));
+      return this.#minute(take.counter).untilAtMost(now, take.limit - lent - Math.min(take.amount, take.limit));
     }
-    const spent = spentOf(this.#period(take.counter, take.period));
+    const spent = spentOf(this.#period(take.counter, take.period)) + lent;
     return spent < take.limit && spent + take.amount <= take.limit ? 0 : take.leftMs;
   }
 
@@ -119,7 +179,7 @@ export class LocalLedger implements LimitLedger {
   }
 
   #state(take: Take, now: number): CounterState {
-    const left = (used: number) => Math.max(0, take.limit - used);
+    const left = (used: number) => Math.max(0, take.limit - used - this.#lentOf(take));
     if (take.kind === "minute") {
       const minute = this.#minute(take.counter);
       return { remaining: left(minute.sum(now)), resetMs: minute.untilEmpty(now) };
@@ -151,6 +211,11 @@ export class LocalLedger implements LimitLedger {
     for (const [counter, minute] of this.#minutes) if (minute.sum(now) <= 0) this.#minutes.delete(counter);
     for (const [counter, { taken }] of this.#places) if (taken === 0) this.#places.delete(counter);
   }
+}
+
+/** What was lent of a period has no meaning in the next. */
+function lentKey(take: Take): string {
+  return take.kind === "period" ? `${take.counter} ${take.period}` : take.counter;
 }
 
 function spentOf({ known, settled, reserved }: Period): number {

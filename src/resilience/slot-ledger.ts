@@ -8,9 +8,14 @@ export interface SlotLedger {
    * may ask for more, and tell the listeners once it has it.
    */
   tryTake(key: string, limit: number): boolean;
+  /**
+   * Whether a `tryTake` that said false is being settled elsewhere: the listeners hear of the answer within
+   * milliseconds, whatever it is, and a request that would rather go there had better wait for it.
+   */
+  isAsking(key: string): boolean;
   /** Gives one slot back. Every `tryTake` that said true is followed by exactly one `give`. */
   give(key: string): void;
-  /** Slots taken at present. */
+  /** Slots taken at present, by all processes as far as this one knows. */
   taken(key: string): number;
   /** Calls `listener` once for every slot that has become free, synchronously. The returned function ends that. */
   onFree(listener: (key: string) => void): () => void;
@@ -26,6 +31,10 @@ export class LocalSlotLedger implements SlotLedger {
     if (taken >= limit) return false;
     this.#taken.set(key, taken + 1);
     return true;
+  }
+
+  isAsking(): boolean {
+    return false;
   }
 
   give(key: string): void {

@@ -30,6 +30,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     isPure: true,
   },
   resilience: { imports: ["base", "contract"], types: ["registry"] },
+  workers: { imports: ["base", "keys", "observability", "records", "resilience"] },
   blobs: { imports: ["base", "contract"] },
   dialects: { imports: ["base", "contract"] },
   "service-kit": { imports: ["base", "contract", "observability", "registry"] },
