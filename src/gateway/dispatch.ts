@@ -10,6 +10,7 @@ import { planRoute } from "../routing/plan-route.ts";
 import type { Candidate, RoutePlan, TokenBound } from "../routing/route-plan.ts";
 import { timeoutsFor } from "../routing/timeouts.ts";
 import type { Ask, Way } from "./ask.ts";
+import { modelsAllowed } from "./authenticate.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { refusalOf } from "./refusal-of.ts";
@@ -47,7 +48,7 @@ export interface Begun<A> {
 }
 
 /** Where the request may go now. Decides and does nothing. */
-export function planFor({ ask, parts }: Question): RoutePlan {
+export function planFor({ exchange, ask, parts }: Question): RoutePlan {
   const { admission, coldStarts, conditions } = parts;
   return planRoute(
     {
@@ -57,6 +58,7 @@ export function planFor({ ask, parts }: Question): RoutePlan {
       needs: ask.needs,
       prefixHash: ask.prefixHash,
       contextTokens: leastTokens(ask),
+      isAllowed: modelsAllowed(exchange),
       turn: parts.nextTurn(),
     },
     {
@@ -206,7 +208,8 @@ function openAdmissions(
       return slot instanceof Promise ? slot.then(counted) : counted(slot);
     },
     nextNow(tried) {
-      const candidates = candidatesBut(tried);
+      // A hedge saves time; it is not worth a tier that is there for when this one fails, and may cost money.
+      const candidates = candidatesBut(tried).filter(({ why }) => why.tier === first.candidates[0]?.why.tier);
       return candidates.length === 0 ? undefined : parts.admission.tryAdmit(askFor(tried, candidates));
     },
   };
