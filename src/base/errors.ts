@@ -47,7 +47,9 @@ export const errorTable = {
   method_not_allowed: invalid(405, "The path exists, the method is wrong; `Allow` names the right ones."),
   request_timeout: invalid(408, "The request was not complete in time."),
   conflict: invalid(409, "The request contradicts the present state."),
+  config_refused: invalid(409, "The configuration file can't be used as it is; the message says where and why."),
   request_too_large: invalid(413, "The body is larger than `gateway.bodyBytesMax`."),
+  storage_full: invalid(413, "A file, or all files together, would take more room than `files` allows."),
   backend_unrecognised: invalid(422, "Something answers at the URL, but it is no server that Nexus can recognise."),
   record_invalid: invalid(422, "A registry record does not follow the contract; the message names the field."),
   lease_expired: invalid(410, "The lease is unknown or has run out: register again."),
@@ -110,7 +112,7 @@ export const errorTable = {
   ),
   registry_unavailable: server(503, "The registry does not answer; what was last seen of it keeps serving."),
   model_source_unavailable: server(503, "No source of the model could be reached; the message lists what was tried."),
-  disk_full: server(507, "The disk has no room for a model file; the message says how much is needed.", false),
+  disk_full: server(507, "The disk has no room for a file; the message says which, or how much is needed.", false),
   first_token_timeout: server(504, "The instance sent nothing within the time to the first token."),
   stall_timeout: server(504, "The instance stopped sending in the middle of its answer."),
 } as const satisfies Record<string, ErrorSpec>;

@@ -1,25 +1,30 @@
 import { isUtf8 } from "node:buffer";
 import { NexusError } from "./errors.ts";
 
-/** One field or file of a form: where its bytes stand in the body. */
-export interface FormPart {
+/** What a field or file of a form says of itself. */
+export interface PartHead {
   readonly name: string;
   /** Only files have one. */
   readonly filename: string | undefined;
   /** As the client says it, in lower case; undefined when it does not. */
   readonly contentType: string | undefined;
+}
+
+/** One field or file of a form: where its bytes stand in the body. */
+export interface FormPart extends PartHead {
   readonly start: number;
   readonly end: number;
 }
 
 /** More parts than any API takes; OpenAI's image edits take 16 pictures. */
-const partsMax = 256;
+export const formPartsMax = 256;
 /** Of the headers of one part. The longest that clients send are 300 bytes: a long file name. */
-const headBytesMax = 4_096;
+export const partHeadBytesMax = 4_096;
 
 const crlf = "\r\n";
 
-function refuse(problem: string): NexusError {
+/** What is no form that can be read in one way only. */
+export function refuseForm(problem: string): NexusError {
   return new NexusError("invalid_request", `The body is no form that can be read in one way only: ${problem}.`);
 }
 
@@ -34,7 +39,7 @@ export function formBoundary(contentType: string): string {
   if (!isMultipartForm(contentType)) {
     throw new NexusError("unsupported_media_type", "Send the body with Content-Type: multipart/form-data.");
   }
-  throw refuse("Content-Type must have one boundary of 1 to 70 plain characters, and no other parameter");
+  throw refuseForm("Content-Type must have one boundary of 1 to 70 plain characters, and no other parameter");
 }
 
 /** Whether a content type announces a form, readable or not. */
@@ -52,23 +57,24 @@ export function isMultipartForm(contentType: string): boolean {
 export function readMultipartForm(body: Buffer, contentType: string): readonly FormPart[] {
   // Some readers look for the boundary without its dashes: it may not stand anywhere else in that form either.
   const boundary = Buffer.from(formBoundary(contentType));
-  if (!startsWith(body, "--", 0) || body.indexOf(boundary) !== 2) throw refuse("it does not begin with its boundary");
+  if (!startsWith(body, "--", 0) || body.indexOf(boundary) !== 2)
+    throw refuseForm("it does not begin with its boundary");
   const parts: FormPart[] = [];
   for (let at = boundary.length + 2; ; ) {
     if (startsWith(body, "--", at)) {
       const rest = body.length - at - 2;
       if (rest === 0 || (rest === 2 && startsWith(body, crlf, at + 2))) break;
-      throw refuse("something follows its last boundary");
+      throw refuseForm("something follows its last boundary");
     }
-    if (!startsWith(body, crlf, at)) throw refuse("a boundary is not at the end of its line");
-    if (parts.length === partsMax) throw refuse(`it has more than ${partsMax} parts`);
+    if (!startsWith(body, crlf, at)) throw refuseForm("a boundary is not at the end of its line");
+    if (parts.length === formPartsMax) throw refuseForm(`it has more than ${formPartsMax} parts`);
     const next = body.indexOf(boundary, at);
-    if (next === -1) throw refuse("its last boundary is missing");
-    if (!startsWith(body, `${crlf}--`, next - 4)) throw refuse("its boundary stands in the middle of a line");
+    if (next === -1) throw refuseForm("its last boundary is missing");
+    if (!startsWith(body, `${crlf}--`, next - 4)) throw refuseForm("its boundary stands in the middle of a line");
     parts.push(readPart(body, at + 2, next - 4));
     at = next + boundary.length;
   }
-  if (parts.length === 0) throw refuse("it has no parts");
+  if (parts.length === 0) throw refuseForm("it has no parts");
   return parts;
 }
 
@@ -78,30 +84,37 @@ function startsWith(body: Buffer, text: string, at: number): boolean {
 }
 
 function readPart(body: Buffer, start: number, end: number): FormPart {
-  const headEnd = body.subarray(start, Math.min(end, start + headBytesMax)).indexOf("\r\n\r\n");
-  if (headEnd === -1) throw refuse("the headers of a part do not end");
-  const headers = readHeaders(body.subarray(start, start + headEnd));
-  const disposition = headers.get("content-disposition");
-  if (disposition === undefined) throw refuse("a part has no Content-Disposition");
+  const headEnd = body.subarray(start, Math.min(end, start + partHeadBytesMax)).indexOf("\r\n\r\n");
+  if (headEnd === -1) throw refuseForm("the headers of a part do not end");
+  const { announcedLength, ...head } = readPartHead(body.subarray(start, start + headEnd));
   const contentStart = start + headEnd + 4;
-  const length = headers.get("content-length");
-  if (length !== undefined && length !== String(end - contentStart)) throw refuse("a part is not as long as it says");
+  if (announcedLength !== undefined && announcedLength !== String(end - contentStart)) {
+    throw refuseForm("a part is not as long as it says");
+  }
+  return { ...head, start: contentStart, end };
+}
+
+/** The headers of a part, without the empty line after them. @throws NexusError `invalid_request` */
+export function readPartHead(bytes: Buffer): PartHead & { readonly announcedLength: string | undefined } {
+  const headers = readHeaders(bytes);
+  const disposition = headers.get("content-disposition");
+  if (disposition === undefined) throw refuseForm("a part has no Content-Disposition");
   const encoding = headers.get("content-transfer-encoding")?.toLowerCase() ?? "binary";
-  if (!["binary", "8bit", "7bit"].includes(encoding)) throw refuse("a part has a transfer encoding");
+  if (!["binary", "8bit", "7bit"].includes(encoding)) throw refuseForm("a part has a transfer encoding");
   const contentType = headers.get("content-type")?.toLowerCase();
-  return { ...readDisposition(disposition), contentType, start: contentStart, end };
+  return { ...readDisposition(disposition), contentType, announcedLength: headers.get("content-length") };
 }
 
 function readHeaders(head: Buffer): ReadonlyMap<string, string> {
-  if (!isUtf8(head)) throw refuse("the headers of a part are not UTF-8");
+  if (!isUtf8(head)) throw refuseForm("the headers of a part are not UTF-8");
   const headers = new Map<string, string>();
   for (const line of head.toString("utf8").split(crlf)) {
     // Folded lines, bare line breaks and other control characters match nothing.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
     const [, name, value] = /^([\w-]+): ?([^\u0000-\u001f\u007f]*)$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) throw refuse("a header of a part is malformed");
+    if (name === undefined || value === undefined) throw refuseForm("a header of a part is malformed");
     const key = name.toLowerCase();
-    if (headers.has(key)) throw refuse("a part has the same header twice");
+    if (headers.has(key)) throw refuseForm("a part has the same header twice");
     headers.set(key, value);
   }
   return headers;
@@ -113,9 +126,9 @@ const dispositionPattern = /^form-data; ?name="([A-Za-z0-9_.[\]-]{1,128})"(?:; ?
 function readDisposition(value: string): Pick<FormPart, "name" | "filename"> {
   const [, name, filename] = dispositionPattern.exec(value) ?? [];
   if (name === undefined) {
-    throw refuse('a part needs Content-Disposition: form-data; name="..." and, for files, a plain filename="..."');
+    throw refuseForm('a part needs Content-Disposition: form-data; name="..." and, for files, a plain filename="..."');
   }
-  if (name === "_charset_") throw refuse("it sets its own character set");
-  if (filename !== undefined && /^\.+$/.test(filename)) throw refuse("a file name is a path");
+  if (name === "_charset_") throw refuseForm("it sets its own character set");
+  if (filename !== undefined && /^\.+$/.test(filename)) throw refuseForm("a file name is a path");
   return { name, filename };
 }

@@ -23,14 +23,20 @@ export interface DataPaths {
   readonly keys: string;
   /** An admin key for the verbs of this machine's owner; mode 0600, never printed. */
   readonly operatorKey: string;
-  /** What children were started with: settings in force, named by their digest. */
+  /** The gateway's settings in force, in a file that it follows. */
   readonly childConfig: string;
+  /** What came of the parent's reloads, for the gateway's metrics. */
+  readonly reloads: string;
+  /** Which of its settings the gateway has taken over. */
+  readonly takenConfig: string;
   /** The embedded registry's snapshot. */
   readonly registry: string;
   /** The gateway's last view of the registry: serves from it while the control process is away. */
   readonly gatewayView: string;
   /** What is kept of the last requests, in segments. */
   readonly requests: string;
+  /** What clients upload and batches answer, by id. */
+  readonly files: string;
   /** Servers that the operator attached. */
   readonly attachments: string;
   /** Model files and the catalogue's own additions. */
@@ -61,9 +67,12 @@ export function dataPaths(dataDirectory: string): DataPaths {
     keys: join(root, "keys.json"),
     operatorKey: join(root, "operator.key"),
     childConfig: join(root, "config"),
+    reloads: join(root, "config", "reloads.json"),
+    takenConfig: join(root, "config", "taken.json"),
     registry: join(root, "registry.json"),
     gatewayView: join(root, "gateway-registry.json"),
     requests: join(root, "requests"),
+    files: join(root, "files"),
     attachments: join(root, "attachments.json"),
     models: join(root, "models"),
   };

@@ -30,6 +30,8 @@ export interface ClientRequest {
   readonly rawHeaders: readonly string[];
   /** Address of the other end of the connection; empty once it is gone. */
   readonly remoteAddress: string;
+  /** Id of the key in whose name the gateway asks itself; absent in whatever comes over a connection. */
+  readonly onBehalfOf?: string;
   /** The value of a header; undefined when it is absent. `name` in lower case. */
   header(name: string): string | undefined;
   /** Whether the head announces a body. */

@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
+import type { BatchesConfig } from "../objects/config.ts";
 import type { Objects } from "../objects/open-objects.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
@@ -11,24 +13,30 @@ import { Admission } from "../resilience/admission.ts";
 import { ColdStarts } from "../resilience/cold-starts.ts";
 import { InstanceConditions } from "../resilience/instance-conditions.ts";
 import { ReadinessMonitor } from "../resilience/readiness-monitor.ts";
-import { RetryBudget } from "../resilience/retry-budget.ts";
+import { RetryBudget, type RetryBudgetSettings } from "../resilience/retry-budget.ts";
 import { compileRoutes } from "../routing/compile-routes.ts";
 import type { RoutesConfig } from "../routing/config.ts";
 import { indexModels, type ModelIndex } from "../routing/model-index.ts";
 import type { Candidate } from "../routing/route-plan.ts";
+import { BatchRunner } from "./batch-runner.ts";
 import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.ts";
 import { createGatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
+import { serveExchange } from "./serve-exchange.ts";
 import { listen } from "./server.ts";
 import { StoredResponses } from "./stored-responses.ts";
-import { Upstreams } from "./upstream.ts";
+import { type UpstreamSettings, Upstreams } from "./upstream.ts";
 
-export interface GatewayOptions {
+/** What the operator decides and may change while the gateway runs. */
+export interface GatewayRules {
   readonly settings: GatewayConfig;
-  readonly listen: ListenConfig;
   readonly auth: AuthConfig;
   readonly aliases: Aliases;
   readonly routes: RoutesConfig;
+}
+
+export interface GatewayOptions extends GatewayRules {
+  readonly listen: ListenConfig;
   readonly identity: GatewayIdentity;
   /** The fleet. The gateway is ready once `viewReady` settles. */
   readonly view: RegistryView;
@@ -39,6 +47,7 @@ export interface GatewayOptions {
   readonly control: GatewayParts["control"];
   readonly records: RecordStore;
   readonly objects: Objects;
+  readonly batchSettings: BatchesConfig;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
@@ -46,6 +55,11 @@ export interface GatewayOptions {
 
 export interface Gateway {
   readonly url: string;
+  /**
+   * Makes other rules hold, all of them from one request to the next. Requests under way keep the plan that they have;
+   * no answer is cut. @throws what `compileRoutes` throws, and nothing has changed then.
+   */
+  reload(next: GatewayRules): void;
   /** Drains: readiness says so, no new connections, requests under way end. */
   close(): Promise<void>;
 }
@@ -55,18 +69,16 @@ const firstTokenMs = 60_000;
 
 /** Puts the parts of a gateway together and listens. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { settings, view, clock, log } = options;
+  const { view, clock, log } = options;
+  const rules = compileRules(options);
+  const { settings } = rules;
   const conditions = new InstanceConditions(settings.ejection, clock);
   const admission = new Admission<Candidate>({
     settings: settings.admission,
     clock,
     limitOf: ({ key }) => conditions.of(key).limit,
   });
-  const upstreams = new Upstreams({
-    timeouts: { ...settings.timeouts, firstTokenMs: settings.timeouts.firstTokenMs ?? firstTokenMs },
-    probes: settings.probes,
-    resolveSecret: options.resolveSecret,
-  });
+  const upstreams = new Upstreams({ ...upstreamSettings(settings), resolveSecret: options.resolveSecret });
   const metrics = createGatewayMetrics(options.metrics, {
     routable: () => countReady(view, conditions),
     waiting: () => admission.waiting,
@@ -96,31 +108,43 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
   options.viewReady.then(noteView, (error: unknown) => log.error({ error }, "no view of the fleet"));
   let turn = 0;
-  const server = await listen(
-    {
-      ...options,
-      ...models,
-      routes: compileRoutes(options.routes),
-      responses: new StoredResponses(options.objects.responses),
-      conditions,
-      admission,
-      coldStarts: new ColdStarts(clock),
-      upstreams,
-      retryBudget: new RetryBudget({ ratio: settings.retry.budgetRatio, min: settings.retry.budgetMin }),
-      metrics,
-      processMetrics: options.metrics,
-      state: () => state,
-      nextTurn: () => turn++,
-      hurryProbe: (key) => monitor.hurry(key),
-    },
-    options.listen,
-  );
+  const batches = new BatchRunner({
+    store: options.objects.batches,
+    files: options.objects.files,
+    settings: options.batchSettings,
+    serve: (request, reply) => serveExchange(request, reply, parts),
+    // A process that starts anew under its name must not take itself for the one before.
+    holder: `${options.identity.instance} ${randomUUID()}`,
+    clock,
+    log,
+  });
+  const parts: GatewayParts = {
+    ...options,
+    ...models,
+    ...rules,
+    responses: new StoredResponses(options.objects.responses),
+    batches,
+    conditions,
+    admission,
+    coldStarts: new ColdStarts(clock),
+    upstreams,
+    retryBudget: new RetryBudget(budgetOf(settings)),
+    metrics,
+    processMetrics: options.metrics,
+    state: () => state,
+    nextTurn: () => turn++,
+    hurryProbe: (key) => monitor.hurry(key),
+  };
+  const server = await listen(parts, options.listen);
   return {
     url: server.url,
+    reload: (next) => takeRules(parts, monitor, next),
     async close() {
       state.draining = true;
+      const batchesClosed = batches.close(parts.settings.timeouts.drainMs);
       admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));
-      await server.close(settings.timeouts.drainMs);
+      await Promise.all([server.close(parts.settings.timeouts.drainMs), batchesClosed]);
+      options.objects.close();
       monitor.close();
       stopPruning();
       options.keys.close();
@@ -128,6 +152,33 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await options.records.close();
     },
   };
+}
+
+type CompiledRules = Pick<GatewayParts, "settings" | "auth" | "aliases" | "routes">;
+
+function compileRules({ settings, auth, aliases, routes }: GatewayRules): CompiledRules {
+  return { settings, auth, aliases, routes: compileRoutes(routes) };
+}
+
+/** Every stage reads the rules from the parts when it needs them, so that replacing them there replaces them all. */
+function takeRules(parts: GatewayParts, monitor: ReadinessMonitor, next: GatewayRules): void {
+  const rules = compileRules(next);
+  const { settings } = rules;
+  Object.assign(parts, rules);
+  parts.conditions.configure(settings.ejection);
+  parts.upstreams.configure(upstreamSettings(settings));
+  parts.retryBudget.configure(budgetOf(settings));
+  monitor.configure(settings.probes);
+  // Last: it looks at those who wait, by all the new rules.
+  parts.admission.configure(settings.admission);
+}
+
+function upstreamSettings({ timeouts, probes }: GatewayConfig): UpstreamSettings {
+  return { timeouts: { ...timeouts, firstTokenMs: timeouts.firstTokenMs ?? firstTokenMs }, probes };
+}
+
+function budgetOf({ retry }: GatewayConfig): RetryBudgetSettings {
+  return { ratio: retry.budgetRatio, min: retry.budgetMin };
 }
 
 /**

@@ -26,6 +26,16 @@ export interface GatewayIdentity {
   readonly startedAt: string;
 }
 
+/** Works on batches. */
+export interface Batches {
+  /** Of one tenant, not finished. */
+  readonly openMax: number;
+  /** There is something to do. */
+  wake(): void;
+  /** Stops one that this process works on, at once. */
+  cancel(id: string): void;
+}
+
 /** What the stages of a request share. Made once, in `createGateway`. */
 export interface GatewayParts {
   readonly settings: GatewayConfig;
@@ -48,6 +58,7 @@ export interface GatewayParts {
   readonly records: RecordStore;
   readonly responses: StoredResponses;
   readonly objects: Objects;
+  readonly batches: Batches;
   readonly processMetrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;

@@ -4,7 +4,7 @@ import type { KeyCopy } from "./key-copy.ts";
 import type { KeyRecord, TenantRecord } from "./key-record.ts";
 import { hashKey } from "./key-secret.ts";
 import type { KeySnapshot, KeySource } from "./key-snapshot-store.ts";
-import { isLive } from "./key-state.ts";
+import { isKeyLive, isLive } from "./key-state.ts";
 import { type KnownKey, toKnownKey } from "./known-key.ts";
 
 /** Finds out whose key it is, from memory. */
@@ -16,6 +16,8 @@ export interface KeyCache {
    * exist, so this is never said to be a wrong key.
    */
   find(key: string): KnownKey | undefined | Promise<KnownKey | undefined>;
+  /** The key of an id when it works, for what goes on in its name. @throws NexusError like `find`. */
+  findById(id: string): KnownKey | undefined | Promise<KnownKey | undefined>;
   /** Every key that is known, whether it works or not. */
   all(): Iterable<KnownKey>;
   close(): void;
@@ -72,7 +74,16 @@ class PollingKeyCache implements KeyCache {
   find(key: string): KnownKey | undefined | Promise<KnownKey | undefined> {
     const hash = hashKey(key);
     const known = this.#byHash.get(hash);
-    return known === undefined ? this.#findNew(hash) : this.#ifLive(known, hash);
+    if (known !== undefined) return this.#ifLive(known, hash);
+    return this.#findNew(() => this.#ifLive(this.#byHash.get(hash), hash));
+  }
+
+  findById(id: string): KnownKey | undefined | Promise<KnownKey | undefined> {
+    const find = () => {
+      const known = this.#keys.get(id);
+      return known !== undefined && isKeyLive(known.record, this.#options.clock.now()) ? known : undefined;
+    };
+    return this.#keys.has(id) ? find() : this.#findNew(find);
   }
 
   all(): Iterable<KnownKey> {
@@ -90,9 +101,9 @@ class PollingKeyCache implements KeyCache {
   }
 
   /** Perhaps it is newer than the last look. One look serves all who wait for it. */
-  async #findNew(hash: string): Promise<KnownKey | undefined> {
+  async #findNew(find: () => KnownKey | undefined): Promise<KnownKey | undefined> {
     const hasLooked = !this.#isAway && (await within(this.#refreshAfterNow(), unknownWaitMs, this.#options.clock));
-    const known = this.#byHash.get(hash);
+    const known = find();
     if (known === undefined && (this.#isAway || !hasLooked)) {
       throw new NexusError(
         "database_unavailable",
@@ -102,7 +113,7 @@ class PollingKeyCache implements KeyCache {
         },
       );
     }
-    return this.#ifLive(known, hash);
+    return known;
   }
 
   /** A look that begins after this call: one that is under way may have read already. */

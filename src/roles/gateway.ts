@@ -7,7 +7,7 @@ import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
 import { LocalLedger } from "../keys/local-ledger.ts";
 import { openObjects } from "../objects/open-objects.ts";
-import { createLogger } from "../observability/logger.ts";
+import { createLogger, type LogLevel } from "../observability/logger.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { RecordStore } from "../records/record-store.ts";
 import { parseControlUrl } from "../registry/control-client.ts";
@@ -20,6 +20,7 @@ import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from
 import { ownProcess } from "../service-kit/own-process.ts";
 import { openDatabase } from "../store/open-database.ts";
 import { databaseUrl } from "./database-url.ts";
+import { followGatewayConfig } from "./gateway-config.ts";
 import { openGatewaySecrets } from "./gateway-secrets.ts";
 import { openMetering } from "./open-metering.ts";
 
@@ -27,10 +28,11 @@ import { openMetering } from "./open-metering.ts";
  * `nexus gateway`: serves until it is interrupted. With NEXUS_CONTROL_URL it follows that platform's registry and keeps
  * serving from its last view while the platform is away; without, it serves what `registry.staticFile` names.
  */
-export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) => {
+export const runGateway: Roles["runGateway"] = async ({ loaded, environment, onHangup }) => {
   const { config, paths } = loaded;
   const service = readServiceEnvironment(environment);
-  const log = createLogger({ level: config.logs.level, fields: { process: "gateway" } });
+  let logLevel = config.logs.level;
+  const log = createLogger({ level: () => logLevel, fields: { process: "gateway" } });
   const fleet = openFleet(loaded, service, log);
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
   const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
@@ -50,6 +52,13 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   });
   const metrics = createMetrics();
   const instance = service.instance ?? newInstanceName("gateway");
+  const records = new RecordStore({
+    settings: config.records,
+    directory: paths.requests,
+    writer: instance,
+    clock: systemClock,
+    log,
+  });
   const gateway = await createGateway({
     settings: config.gateway,
     listen: config.listen,
@@ -68,14 +77,9 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
     meter: metering.meter,
     resolveSecret: secrets.resolve,
     control: control === undefined ? undefined : (request) => control.send(request),
-    records: new RecordStore({
-      settings: config.records,
-      directory: paths.requests,
-      writer: instance,
-      clock: systemClock,
-      log,
-    }),
-    objects: openObjects({ database, settings: config, clock: systemClock }),
+    records,
+    batchSettings: config.batches,
+    objects: openObjects({ database, settings: config, directory: paths.files, clock: systemClock, log }),
     metrics,
     log,
     clock: systemClock,
@@ -83,8 +87,21 @@ export const runGateway: Roles["runGateway"] = async ({ loaded, environment }) =
   if (service.runFile !== undefined) {
     await writeFileAtomic(service.runFile, `${JSON.stringify({ pid: process.pid, url: gateway.url })}\n`);
   }
+  const setLogLevel = (level: LogLevel) => {
+    logLevel = level;
+  };
+  const live = followGatewayConfig({
+    loaded,
+    configured: { gateway, metering, records, setLogLevel },
+    isChild: service.controlUrl !== undefined,
+    metrics,
+    clock: systemClock,
+    log,
+  });
+  onHangup(() => void live.reload());
   log.info({ url: gateway.url, version: manifest.version }, "gateway listens");
   ownProcess(async () => {
+    await live.close();
     await gateway.close();
     await metering.close();
     await database.close();

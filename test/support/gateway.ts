@@ -127,12 +127,14 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       clock: systemClock,
       log: recordingLogger(lines),
     }),
+    batchSettings: batchesConfigSchema.parse(options.batches ?? {}),
     objects: openObjects({
+      directory: join(directory, "files"),
+      log: recordingLogger(lines),
       database: desk.database,
       settings: {
         responses: responsesConfigSchema.parse({}),
         files: filesConfigSchema.parse(options.files ?? {}),
-        batches: batchesConfigSchema.parse(options.batches ?? {}),
       },
       clock: systemClock,
     }),
