@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
@@ -66,6 +67,14 @@ export interface Attacher {
    * @throws NexusError `not_found`; `conflict` for one of the configuration file.
    */
   detach(name: string): Promise<AttachmentInfo>;
+  /**
+   * Another `attach` of the configuration, complete: the returned function lets go what is not in it any more and
+   * attaches what is new; what is in both is left alone. Whatever can be wrong is thrown before it is called.
+   * @throws NexusError `invalid_request`.
+   */
+  prepareDeclared(entries: readonly AttachEntry[]): () => void;
+  /** Lets go the discovered servers that are not wanted any more. */
+  keepDiscovered(isWanted: (baseUrl: string) => boolean): void;
   /** In the order of their names. */
   list(): readonly AttachmentInfo[];
   /** Whether a server is attached or registered, or the operator does not want it found. */
@@ -109,13 +118,7 @@ class RunningAttacher implements Attacher {
   start(): void {
     const { attachments, ignored } = this.#store.load();
     for (const identity of ignored) this.#ignored.add(identity);
-    for (const entry of this.#options.declared ?? []) {
-      const baseUrl = normaliseTarget(entry.url);
-      const name = this.#freeName(entry.name ?? nameFor("server", baseUrl));
-      this.#add(
-        this.#spec({ name, baseUrl, source: "config", labels: labelsOf(entry), keyFrom: entry.keyFrom }),
-      ).start();
-    }
+    for (const entry of this.#options.declared ?? []) this.#declare(toDeclared(entry)).start();
     for (const { name, url, labels, key_from, dialect, attached_at } of attachments) {
       // What the configuration declares now counts more than what was once attached by hand.
       if (this.#attachments.has(name) || this.#find(url) !== undefined) continue;
@@ -183,6 +186,36 @@ class RunningAttacher implements Attacher {
     return info;
   }
 
+  prepareDeclared(entries: readonly AttachEntry[]): () => void {
+    const wanted = entries.map(toDeclared);
+    return () => {
+      if (this.#isStopped) return;
+      const present = new Set([...this.#attachments.values()].filter(({ spec }) => spec.source === "config"));
+      const fresh = wanted.filter((each) => {
+        const same = [...present].find(({ spec }) => isSame(each, spec));
+        if (same !== undefined) present.delete(same);
+        return same === undefined;
+      });
+      // Their servers may be the ones that the operator or discovery has attached: the configuration counts more.
+      const servers = new Set(fresh.map(({ baseUrl }) => serverIdentity(baseUrl)));
+      const others = [...this.#attachments.values()].filter(
+        ({ spec }) => spec.source !== "config" && servers.has(serverIdentity(spec.baseUrl)),
+      );
+      const left = this.#letGo([...present, ...others]);
+      const attachments = fresh.map((each) => this.#declare(each));
+      // A record is free once whoever had it before has left.
+      void left.then(() => {
+        for (const attachment of attachments) attachment.start();
+      });
+      void this.#store.save();
+    };
+  }
+
+  keepDiscovered(isWanted: (baseUrl: string) => boolean): void {
+    const all = [...this.#attachments.values()];
+    void this.#letGo(all.filter(({ spec }) => spec.source === "discovery" && !isWanted(spec.baseUrl)));
+  }
+
   list(): readonly AttachmentInfo[] {
     return [...this.#attachments.values()]
       .map((attachment) => attachment.info())
@@ -201,6 +234,21 @@ class RunningAttacher implements Attacher {
       return await lookAtServer(this.#client.open(baseUrl, key), this.#parts.dialects);
     } catch (error) {
       throw error instanceof ProbeFailure ? unreachable(error, baseUrl) : error;
+    }
+  }
+
+  #declare({ baseUrl, entry }: Declared): Attachment {
+    const name = this.#freeName(entry.name ?? nameFor("server", baseUrl));
+    return this.#add(this.#spec({ name, baseUrl, source: "config", labels: labelsOf(entry), keyFrom: entry.keyFrom }));
+  }
+
+  /** Their names are free at once; resolves when their records have left the registry. Never rejects. */
+  async #letGo(attachments: readonly Attachment[]): Promise<void> {
+    for (const { spec } of attachments) this.#attachments.delete(spec.name);
+    const stops = await Promise.allSettled(attachments.map((attachment) => attachment.stop()));
+    for (const stop of stops) {
+      if (stop.status === "rejected")
+        this.#options.log.error({ error: stop.reason }, "an attachment could not be ended");
     }
   }
 
@@ -276,6 +324,25 @@ class RunningAttacher implements Attacher {
       ignored: [...this.#ignored],
     };
   }
+}
+
+/** An entry of the configuration whose address has been read. */
+interface Declared {
+  readonly entry: AttachEntry;
+  readonly baseUrl: string;
+}
+
+function toDeclared(entry: AttachEntry): Declared {
+  return { entry, baseUrl: normaliseTarget(entry.url) };
+}
+
+function isSame({ entry, baseUrl }: Declared, spec: AttachmentSpec): boolean {
+  return (
+    spec.baseUrl === baseUrl &&
+    spec.keyFrom === entry.keyFrom &&
+    (entry.name === undefined || entry.name === spec.name) &&
+    isDeepStrictEqual(spec.labels, labelsOf(entry))
+  );
 }
 
 function conflict(message: string): NexusError {

@@ -17,6 +17,8 @@ export interface StartedPlatform {
   /** Makes an API key if there has never been one: to be shown at once, for it is kept nowhere. */
   makeFirstKey(): Promise<string | undefined>;
   status(): PlatformStatus;
+  /** Reads the configuration file again; the log and the status say what came of it. */
+  reload(): void;
   /** Stops everything in order; requests in flight may end. Idempotent. */
   stop(): Promise<void>;
   /** Kills what still runs; for whoever can't wait for `stop`, which ends soon then. */
@@ -40,5 +42,7 @@ export interface Roles {
   runGateway(request: {
     readonly loaded: LoadedConfig;
     readonly environment: PlatformRequest["environment"];
+    /** Has `reload` called when the process gets a SIGHUP. */
+    readonly onHangup: (reload: () => void) => void;
   }): Promise<void>;
 }

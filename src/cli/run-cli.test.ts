@@ -74,6 +74,7 @@ function makePlatform(status: PlatformStatus, firstKey?: string) {
     status: () => status,
     makeFirstKey: async () => firstKey,
     stop: async () => stopped.resolve(),
+    reload: () => {},
     kill: () => {
       kills++;
     },

@@ -26,6 +26,8 @@ export interface ComposedConfig<T> {
   readonly config: T;
   /** Who decided the value at a path. A group of several origins has the strongest of them. */
   originOf(path: ConfigPath): ConfigOrigin;
+  /** Where the value at a path was written, or would be: `nexus.yaml:12`, `NEXUS_PORT`. */
+  whereIs(path: ConfigPath): string;
 }
 
 /**
@@ -51,7 +53,11 @@ export function composeConfig<S extends z.ZodType>(
       ),
     );
   }
-  return { config: deepFreeze(parsed.data), originOf: (path) => originOf(path, fileValue, overrides) };
+  return {
+    config: deepFreeze(parsed.data),
+    originOf: (path) => originOf(path, fileValue, overrides),
+    whereIs: (path) => whereIs(path, file, overrides),
+  };
 }
 
 function refuseBrokenFile(file: ConfigFile | undefined): void {

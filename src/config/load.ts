@@ -3,6 +3,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { closestName } from "../base/close-names.ts";
 import { type ComposedConfig, type ConfigFile, type ConfigOverride, composeConfig, deepFreeze } from "./compose.ts";
 import { ConfigError, type ConfigProblem } from "./config-error.ts";
+import { contentDigest } from "./content-digest.ts";
 import { environmentLocations, environmentOverrides, readOverride, serviceVariables } from "./environment.ts";
 import { type DataFlags, type DataLocation, locateData, said } from "./locate-data.ts";
 import type { DataPaths } from "./paths.ts";
@@ -26,8 +27,17 @@ export interface LoadedConfig extends ComposedConfig<Config> {
   readonly paths: DataPaths;
   /** The file that was read; undefined when there is none. */
   readonly file: string | undefined;
+  /** What tells one content of the file from another; of no file, that of an empty one. */
+  readonly digest: string;
+  /** Where the file is, or is looked for while there is none: the first that is there counts. */
+  readonly candidates: readonly string[];
   /** Things that are probably mistakes and stop nothing, such as NEXUS_PROT in the environment. */
   readonly warnings: readonly string[];
+  /**
+   * Reads the same file again, in the same environment, below the same flags. A file that has gone or is empty is a
+   * problem now and not an absence: it may be about to be written. @throws ConfigError
+   */
+  again(): Promise<LoadedConfig>;
 }
 
 /** A configuration file above this is none. */
@@ -38,9 +48,14 @@ const fileBytesMax = 1024 * 1024;
  * directory or in the working directory; none is needed), below the environment, below the flags.
  * @throws ConfigError with every problem that was found.
  */
-export async function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> {
+export function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> {
+  return load(input, false);
+}
+
+async function load(input: LoadConfigInput, isAgain: boolean): Promise<LoadedConfig> {
   const paths = locateData(input);
-  const found = await readConfigFile(input, paths);
+  const candidates = listCandidates(input, paths);
+  const found = await readConfigFile(input, candidates, isAgain);
   const composed = composeConfig(configSchema, found?.file, [
     ...overridesFromEnvironment(input.environment),
     ...overridesFromFlags(input.flags),
@@ -51,7 +66,10 @@ export async function loadConfig(input: LoadConfigInput): Promise<LoadedConfig> 
     config: deepFreeze(resolvePaths(composed.config, base)),
     paths,
     file: found?.path,
+    digest: contentDigest(found?.text ?? ""),
+    candidates: found === undefined ? candidates : [found.path],
     warnings: findMisspelt(input.environment),
+    again: () => load(found === undefined ? input : { ...input, flags: { ...input.flags, config: found.path } }, true),
   };
 }
 
@@ -72,19 +90,36 @@ function resolvePaths(config: Config, base: string): Config {
   };
 }
 
+interface FoundFile {
+  readonly path: string;
+  readonly text: string;
+  readonly file: ConfigFile;
+}
+
+function listCandidates(input: LoadConfigInput, paths: DataPaths): readonly string[] {
+  const named = nameOf(input);
+  return named === undefined
+    ? [join(paths.root, "nexus.yaml"), join(input.workingDirectory, "nexus.yaml")]
+    : [resolve(input.workingDirectory, named)];
+}
+
+function nameOf({ flags, environment }: LoadConfigInput): string | undefined {
+  return flags.config ?? said(environment.NEXUS_CONFIG);
+}
+
 async function readConfigFile(
   input: LoadConfigInput,
-  paths: DataPaths,
-): Promise<{ path: string; file: ConfigFile } | undefined> {
-  const named = input.flags.config ?? said(input.environment.NEXUS_CONFIG);
-  const candidates =
-    named === undefined
-      ? [join(paths.root, "nexus.yaml"), join(input.workingDirectory, "nexus.yaml")]
-      : [resolve(input.workingDirectory, named)];
+  candidates: readonly string[],
+  mustHaveContent: boolean,
+): Promise<FoundFile | undefined> {
   for (const path of candidates) {
     const name = shortName(input.workingDirectory, path);
-    const text = await readText(path, name, named !== undefined);
-    if (text !== undefined) return { path, file: { name, source: parseYamlSource(text) } };
+    const text = await readText(path, name, nameOf(input) !== undefined);
+    if (text === undefined) continue;
+    if (mustHaveContent && text.trim() === "") {
+      throw new ConfigError([{ where: name, path: "", message: "is empty; write `{}` to have all the defaults" }]);
+    }
+    return { path, text, file: { name, source: parseYamlSource(text) } };
   }
   return undefined;
 }

@@ -32,16 +32,23 @@ interface Remembered {
  */
 export class SecretCommands {
   readonly #options: SecretCommandsOptions;
+  #allowed: ReadonlySet<string>;
   readonly #remembered = new Map<string, Remembered>();
 
   constructor(options: SecretCommandsOptions) {
     this.#options = options;
+    this.#allowed = new Set(options.allowed);
+  }
+
+  /** From now on these may be run, and no others. */
+  allow(commands: readonly string[]): void {
+    this.#allowed = new Set(commands);
   }
 
   /** What the command prints. @throws NexusError `invalid_request` when it is not allowed, fails, hangs or prints too much. */
   output(command: string): Promise<string> {
-    const { allowed, clock } = this.#options;
-    if (!allowed.includes(command)) {
+    const { clock } = this.#options;
+    if (!this.#allowed.has(command)) {
       return Promise.reject(refused("A command that prints a key is taken from the configuration file only."));
     }
     const before = this.#remembered.get(command);

@@ -12,8 +12,8 @@ export interface LogDestination {
 }
 
 export interface LoggerOptions {
-  /** Lines below it are not written. Default `info`. */
-  readonly level?: LogLevel;
+  /** Lines below it are not written; a function is asked for every line. Default `info`. */
+  readonly level?: LogLevel | (() => LogLevel);
   /** Default: the process's stdout, in batches of a tenth of a second; what waits is written when the process ends. */
   readonly destination?: LogDestination;
   /** Stand on every line: who is speaking. */
@@ -26,16 +26,17 @@ export interface LoggerOptions {
  * A destination that fails, such as a closed pipe or a full disk, costs lines and never the process.
  */
 export function createLogger(options: LoggerOptions = {}): Logger {
+  const { level = "info" } = options;
   const sink: Sink = {
-    rank: logLevels.indexOf(options.level ?? "info"),
+    level: typeof level === "function" ? level : () => level,
     destination: options.destination ?? stdoutLog(),
   };
   return wrap(sink, membersOf(options.fields ?? {}));
 }
 
 interface Sink {
-  /** Index in `logLevels` of the lowest level that is written. */
-  readonly rank: number;
+  /** The lowest that is written. */
+  readonly level: () => LogLevel;
   readonly destination: LogDestination;
 }
 
@@ -45,7 +46,7 @@ function wrap(sink: Sink, bound: string): Logger {
     const rank = logLevels.indexOf(level);
     const isUrgent = rank >= logLevels.indexOf("warn");
     return (fields: LogFields, message: string): void => {
-      if (rank < sink.rank) return;
+      if (rank < logLevels.indexOf(sink.level())) return;
       const head = `{"level":"${level}","time":"${new Date().toISOString()}"${bound}${membersOf(fields)}`;
       sink.destination.write(`${head},"message":${JSON.stringify(redactText(message))}}\n`, isUrgent);
     };

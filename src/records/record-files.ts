@@ -32,6 +32,7 @@ export interface RecordFilesOptions {
  */
 export class RecordFiles {
   readonly #options: RecordFilesOptions;
+  #settings: RecordsConfig;
   readonly #directory: string;
   #segment: string | undefined;
   #segmentBytes = 0;
@@ -41,7 +42,14 @@ export class RecordFiles {
 
   constructor(options: RecordFilesOptions, directory: string) {
     this.#options = options;
+    this.#settings = options.settings;
     this.#directory = directory;
+  }
+
+  /** Takes effect when old segments are looked for, which is at the next write. */
+  configure(settings: RecordsConfig): void {
+    this.#settings = settings;
+    this.#writes = 0;
   }
 
   /** Never rejects: what cannot be written is counted as dropped and the log says so once. */
@@ -89,10 +97,10 @@ export class RecordFiles {
   }
 
   async #prune(): Promise<void> {
-    const { settings, clock } = this.#options;
-    const oldest = clock.now() - settings.diskDaysMax * dayMs;
+    const { diskDaysMax, diskBytesMax } = this.#settings;
+    const oldest = this.#options.clock.now() - diskDaysMax * dayMs;
     // Room for the segments that this and other processes are about to fill.
-    const room = Math.max(0, settings.diskBytesMax - segmentBytesMax);
+    const room = Math.max(0, diskBytesMax - segmentBytesMax);
     let bytes = 0;
     for (const segment of await this.#segments()) {
       bytes += segment.bytes;

@@ -32,8 +32,9 @@ export class RecordStore {
   readonly #options: RecordStoreOptions;
   readonly #files: RecordFiles | undefined;
   /** A ring: the newest stands before `#next`. */
-  readonly #ring: RequestRecord[] = [];
+  #ring: RequestRecord[] = [];
   #next = 0;
+  #settings: RecordsConfig;
   #pending: RequestRecord[] = [];
   #pendingNotable = 0;
   #dropped = 0;
@@ -42,9 +43,18 @@ export class RecordStore {
 
   constructor(options: RecordStoreOptions) {
     this.#options = options;
-    const { directory, settings } = options;
-    this.#files =
-      directory === undefined || settings.diskBytesMax === 0 ? undefined : new RecordFiles(options, directory);
+    this.#settings = options.settings;
+    const { directory } = options;
+    this.#files = directory === undefined ? undefined : new RecordFiles(options, directory);
+  }
+
+  /** Takes effect at once in memory, and with the next write on disk. */
+  configure(settings: RecordsConfig): void {
+    const newest = [...this.#newestFirst()].slice(0, settings.memoryMax).reverse();
+    this.#settings = settings;
+    this.#ring = newest;
+    this.#next = newest.length < settings.memoryMax ? newest.length : 0;
+    this.#files?.configure(settings);
   }
 
   /** Records that were left out on disk because too many came at once or it could not be written. */
@@ -53,12 +63,12 @@ export class RecordStore {
   }
 
   add(record: RequestRecord): void {
-    const { memoryMax } = this.#options.settings;
+    const { memoryMax, diskBytesMax } = this.#settings;
     if (memoryMax > 0) {
       this.#ring[this.#next] = record;
       this.#next = (this.#next + 1) % memoryMax;
     }
-    if (this.#files !== undefined) this.#queue(record);
+    if (this.#files !== undefined && diskBytesMax > 0) this.#queue(record);
   }
 
   /** The newest record with this id, or undefined. `isWanted` hides what the asker may not see. */
@@ -90,7 +100,7 @@ export class RecordStore {
   }
 
   #queue(record: RequestRecord): void {
-    const { diskPerSecondMax } = this.#options.settings;
+    const { diskPerSecondMax } = this.#settings;
     const isNotable = record.code !== undefined || record.attempts.length > 1;
     const ordinary = this.#pending.length - this.#pendingNotable;
     if (isNotable ? this.#pendingNotable >= diskPerSecondMax : ordinary >= diskPerSecondMax) {

@@ -84,14 +84,22 @@ export class Admission<C extends { readonly key: string }> {
   /** Interactive requests that an instance has taken in a row; kept while anybody waits. */
   readonly #inRow = new Map<string, number>();
   readonly #stopListening: () => void;
+  #settings: AdmissionConfig;
   #waiting = 0;
   #cancelTick: (() => void) | undefined;
 
   constructor(options: AdmissionOptions<C>) {
     this.#options = options;
+    this.#settings = options.settings;
     this.#ledger = options.ledger ?? new LocalSlotLedger();
     this.#from = { clock: options.clock, ledger: this.#ledger };
     this.#stopListening = this.#ledger.onFree((key) => this.#onFree(key));
+  }
+
+  /** For requests to come; those that wait keep their place and their time. */
+  configure(settings: AdmissionConfig): void {
+    this.#settings = settings;
+    this.fleetChanged();
   }
 
   /** Requests that wait at present, of all models. */
@@ -175,6 +183,7 @@ export class Admission<C extends { readonly key: string }> {
     if (ask.class === "batch" && !this.#isIdle(candidates)) return undefined;
     for (const candidate of candidates) {
       if (this.#ledger.tryTake(candidate.key, this.#options.limitOf(candidate))) return candidate;
+      if (this.#ledger.isAsking(candidate.key)) return undefined;
     }
     return undefined;
   }
@@ -187,13 +196,13 @@ export class Admission<C extends { readonly key: string }> {
       slots += this.#options.limitOf(candidate);
       taken += this.#ledger.taken(candidate.key);
     }
-    return slots - taken - 1 >= Math.floor(slots * this.#options.settings.batchIdleShare);
+    return slots - taken - 1 >= Math.floor(slots * this.#settings.batchIdleShare);
   }
 
   #enqueue(ask: AdmissionAsk<C>, candidates: readonly C[]): Promise<Slot<C>> {
-    const { settings, clock } = this.#options;
+    const { clock } = this.#options;
     const now = clock.monotonic();
-    const expiresAt = Math.min(ask.deadlineAt, now + settings.waitMsMax[ask.class]);
+    const expiresAt = Math.min(ask.deadlineAt, now + this.#settings.waitMsMax[ask.class]);
     const queue = this.#queueOf(ask.model);
     this.#makeRoom(ask, queue, expiresAt - now);
     const { promise, resolve, reject } = Promise.withResolvers<Slot<C>>();
@@ -226,12 +235,12 @@ export class Admission<C extends { readonly key: string }> {
   /** @throws NexusError when the newcomer had better not wait. Retries have been let in once and are not refused. */
   #makeRoom(ask: AdmissionAsk<C>, queue: ModelQueue<Waiter<C>>, mayWaitMs: number): void {
     if (ask.isRetry) return;
-    const { settings } = this.#options;
+    const { queueMax, queueTotalMax } = this.#settings;
     const rate = this.#rateOf(ask.model);
     const waitMs = rate.waitMs(queue.ahead(ask));
     if (mayWaitMs <= 0) throw deadlinePassed(ask.model, waitMs);
     if (waitMs !== undefined && waitMs > mayWaitMs) throw tooLate(ask.model, waitMs, waitMs - mayWaitMs);
-    if (queue.size < settings.queueMax && this.#waiting < settings.queueTotalMax) return;
+    if (queue.size < queueMax && this.#waiting < queueTotalMax) return;
     const last = queue.lastBehind(ask);
     const full = queueFull(ask.model, rate.waitMs(queue.size));
     if (last === undefined) throw full;

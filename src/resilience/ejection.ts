@@ -19,7 +19,7 @@ type State =
  */
 export class Ejection {
   readonly #clock: Clock;
-  readonly #settings: EjectionSettings;
+  #settings: EjectionSettings;
   readonly #random: () => number;
   #state: State = { kind: "in", failures: 0 };
   #times = 0;
@@ -30,6 +30,11 @@ export class Ejection {
     this.#random = random;
   }
 
+  /** For ejections to come; one that holds keeps its end. */
+  configure(settings: EjectionSettings): void {
+    this.#settings = settings;
+  }
+
   /** Why it is left out at present, or undefined when it may be tried. */
   get reason(): string | undefined {
     const state = this.#state;
@@ -37,6 +42,18 @@ export class Ejection {
     if (state.kind === "out") return this.#clock.monotonic() >= state.until ? undefined : state.reason;
     // A trial whose end nobody reported must not keep the instance out for ever.
     return this.#clock.monotonic() - state.since > this.#settings.maxMs ? undefined : state.reason;
+  }
+
+  /** Milliseconds for which nobody tries it; 0 when it may be tried. */
+  get outForMs(): number {
+    return this.#state.kind === "out" ? Math.max(0, this.#state.until - this.#clock.monotonic()) : 0;
+  }
+
+  /** Another process has ejected it. */
+  takeOut(forMs: number, reason: string): void {
+    if (this.#state.kind === "out") return;
+    this.#times = Math.min(this.#times + 1, 30);
+    this.#state = { kind: "out", until: this.#clock.monotonic() + forMs, reason };
   }
 
   /** Whether a request is out that decides whether it may come back. */

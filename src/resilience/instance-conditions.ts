@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { AdaptiveLimit } from "./adaptive-limit.ts";
 import type { AttemptFailure } from "./attempt-failure.ts";
 import { Ejection, type EjectionSettings } from "./ejection.ts";
+import type { InstanceNews } from "./instance-news.ts";
 import { Penalty } from "./penalty.ts";
 
 /** A failure within this time made the instance look idle: it costs a penalty. */
@@ -119,13 +120,19 @@ interface Described {
 /** Conditions by instance key, made when first asked for and forgotten with the instance. */
 export class InstanceConditions {
   readonly #byKey = new Map<string, InstanceCondition>();
-  readonly #settings: EjectionSettings;
+  #settings: EjectionSettings;
   readonly #clock: Clock;
   #instances: ReadonlyMap<string, Described> = new Map();
 
   constructor(settings: EjectionSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+  }
+
+  /** For every instance that is known and all that come. */
+  configure(settings: EjectionSettings): void {
+    this.#settings = settings;
+    for (const { ejection } of this.#byKey.values()) ejection.configure(settings);
   }
 
   of(key: string): InstanceCondition {

@@ -10,12 +10,20 @@ export type ProbeResult =
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "silent"; readonly reason: string };
 
+export interface ProbeSettings {
+  /** Milliseconds between two probes; `keyedIntervalMs` of a server that asks for a key. */
+  readonly intervalMs: number;
+  readonly keyedIntervalMs: number;
+  /** Silent probes in a row that unroute. */
+  readonly failures: number;
+}
+
 export interface ReadinessMonitorOptions {
   readonly view: RegistryView;
   readonly conditions: InstanceConditions;
   /** Asks one instance, within its own time limit. Never throws. */
   readonly probe: (record: InstanceRecord) => Promise<ProbeResult>;
-  readonly settings: { readonly intervalMs: number; readonly keyedIntervalMs: number; readonly failures: number };
+  readonly settings: ProbeSettings;
   readonly clock: Clock;
   /** Told when an instance becomes ready (`undefined`) or unready (why). */
   readonly onChange: (key: string, unready: string | undefined) => void;
@@ -36,12 +44,22 @@ export class ReadinessMonitor {
   readonly #options: ReadinessMonitorOptions;
   readonly #watched = new Map<string, Watched>();
   readonly #unsubscribe: () => void;
+  #settings: ProbeSettings;
   #closed = false;
 
   constructor(options: ReadinessMonitorOptions) {
     this.#options = options;
+    this.#settings = options.settings;
     this.#unsubscribe = options.view.onChange(() => this.#follow());
     this.#follow();
+  }
+
+  /** Takes effect at once: who would wait out an interval that was too long is asked now. */
+  configure(settings: ProbeSettings): void {
+    const { intervalMs, keyedIntervalMs } = this.#settings;
+    const isSooner = settings.intervalMs < intervalMs || settings.keyedIntervalMs < keyedIntervalMs;
+    this.#settings = settings;
+    if (isSooner) for (const key of this.#watched.keys()) this.hurry(key);
   }
 
   /** Asks now instead of at the next turn: a request has just failed there. */
@@ -84,7 +102,7 @@ export class ReadinessMonitor {
   }
 
   async #probe(key: string, watched: Watched): Promise<void> {
-    const { clock, settings } = this.#options;
+    const { clock } = this.#options;
     const startedAt = clock.monotonic();
     const { record } = watched;
     watched.running = true;
@@ -94,13 +112,13 @@ export class ReadinessMonitor {
     this.#apply(key, watched, result);
     // From start to start, and at once when the record changed meanwhile.
     const elapsed = clock.monotonic() - startedAt;
-    const intervalMs = record.secret === null ? settings.intervalMs : settings.keyedIntervalMs;
+    const intervalMs = record.secret === null ? this.#settings.intervalMs : this.#settings.keyedIntervalMs;
     this.#schedule(key, watched, watched.record === record ? Math.max(0, intervalMs - elapsed) : 0);
   }
 
   #apply(key: string, watched: Watched, result: ProbeResult): void {
     watched.silences = result.kind === "silent" ? watched.silences + 1 : 0;
-    if (result.kind === "silent" && watched.silences < this.#options.settings.failures) return;
+    if (result.kind === "silent" && watched.silences < this.#settings.failures) return;
     const condition = this.#options.conditions.of(key);
     const unready = result.kind === "ready" ? undefined : result.reason;
     const changed = (condition.unready === undefined) !== (unready === undefined);

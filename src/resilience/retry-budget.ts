@@ -14,12 +14,17 @@ const waitingMax = 10_000;
  * may wait for its turn: when an instance dies, its requests are moved to the others a few at a time, and none is lost.
  */
 export class RetryBudget {
-  readonly #settings: RetryBudgetSettings;
+  #settings: RetryBudgetSettings;
   readonly #waiting = new Set<() => void>();
   #requests = 0;
   #retries = 0;
 
   constructor(settings: RetryBudgetSettings) {
+    this.#settings = settings;
+  }
+
+  /** Takes effect with the next retry; those under way may exceed it until they end. */
+  configure(settings: RetryBudgetSettings): void {
     this.#settings = settings;
   }
 

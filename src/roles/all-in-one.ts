@@ -2,10 +2,13 @@ import { fileURLToPath } from "node:url";
 import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { isLoopbackHost } from "../config/loopback.ts";
+import type { Config } from "../config/schema.ts";
 import { SecretCommands } from "../config/secret-command.ts";
-import { createSecretResolver, type ResolveSecret } from "../config/secrets.ts";
+import { createSecretResolver } from "../config/secrets.ts";
 import { attachmentRoutes } from "../control/attachment-routes.ts";
+import { configRoutes } from "../control/config-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
 import { keyRoutes } from "../control/key-routes.ts";
 import { platformRoutes } from "../control/platform-routes.ts";
@@ -19,6 +22,7 @@ import { isWeakKey } from "../keys/key-secret.ts";
 import { createKeyStore, type KeyStore } from "../keys/key-store.ts";
 import { createTenantStore } from "../keys/tenant-store.ts";
 import { createUsageStore } from "../keys/usage-store.ts";
+import type { LogLevel } from "../observability/logger.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { readServiceEnvironment } from "../service-kit/environment.ts";
 import { openDatabase } from "../store/open-database.ts";
@@ -27,12 +31,14 @@ import { findOrphans } from "../supervisor/find-orphans.ts";
 import { createProcessDriver } from "../supervisor/process-driver.ts";
 import { signalGroup } from "../supervisor/process-group.ts";
 import { acquireSingleInstance } from "../supervisor/single-instance.ts";
-import { childSpecs } from "./child-specs.ts";
+import { type Children, describeChildren } from "./child-specs.ts";
 import { openControlLog } from "./control-log.ts";
 import { damagedFiles } from "./damaged-files.ts";
 import { databaseUrl } from "./database-url.ts";
 import { makeFirstKey } from "./first-keys.ts";
+import { writeGatewayFile } from "./gateway-file.ts";
 import { checkListenAddress } from "./listen-address.ts";
+import { type LivePlatform, openLivePlatform } from "./live-platform.ts";
 import { openServers } from "./open-servers.ts";
 import { isUnavailable, type PreparedKeys, prepareKeys } from "./prepare-keys.ts";
 import { trackLife } from "./track-life.ts";
@@ -49,10 +55,11 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   await using undo = new AsyncDisposableStack();
   const { config, paths } = request.loaded;
   const clock = systemClock;
-  const log = await takePlace(request, undo);
+  const inForce = { loaded: request.loaded };
+  const log = await takePlace(request, undo, () => inForce.loaded.config.logs.level);
   const registry = createEmbeddedRegistry({ snapshotPath: paths.registry, clock, log });
   undo.defer(() => registry.close());
-  const resolveSecret = openSecrets(request, clock);
+  const { resolveSecret, allowCommands } = openSecrets(request, clock);
   const database = openDatabase({ url: databaseUrl(config.database, paths, resolveSecret), isDurable: true, log });
   undo.defer(() => database.close());
   const keys = createKeyStore({ database, clock });
@@ -61,10 +68,24 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   undo.defer(() => prepared.close());
 
   const { hostId } = readServiceEnvironment(request.environment);
-  const supervisor = await openSupervisor(request, hostId, { clock, log });
+  const describe = (next: Config) => describeChildren({ ...request, config: next, paths, llmEntry, hostId });
+  const supervisor = await openSupervisor(request, describe(config), { clock, log });
   const servers = openServers({ request, hostId, registry, supervisor, resolveSecret, clock, log });
   const life = trackLife();
-  const status = openStatus({ request, registry, supervisor, servers, prepared, life, clock }, undo);
+  const live = openLivePlatform({
+    loaded: request.loaded,
+    supervisor,
+    servers,
+    describe,
+    onTaken(next) {
+      inForce.loaded = next;
+      allowCommands(next.config);
+    },
+    isStopping: life.isStopping,
+    clock,
+    log,
+  });
+  const status = openStatus({ request, inForce, registry, supervisor, servers, prepared, live, life, clock }, undo);
   const server = await startControlServer({
     socketPath: paths.controlSocket,
     log,
@@ -75,6 +96,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
       usageRoutes({ usage: createUsageStore({ database, clock }), keys, tenants, clock }),
       tenantRoutes(tenants),
       secretRoutes(registry, resolveSecret, config.database.url === undefined ? [] : [config.database.url]),
+      configRoutes(live),
       platformRoutes({ status, stop: () => void life.stop() }),
     ],
   });
@@ -83,6 +105,8 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   undo.defer(() => servers.stop());
   undo.defer(() => supervisor.stop());
   await supervisor.start();
+  undo.defer(() => live.close());
+  live.start();
   log.info({ pid: process.pid, version: request.version, data: paths.root }, "platform started");
 
   const undoAll = undo.move();
@@ -90,6 +114,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   return {
     makeFirstKey: async () => (config.auth.mode === "keys" ? firstKeyIfPossible(keys) : undefined),
     status,
+    reload: () => void live.reload(),
     stop: life.stop,
     kill: () => killAll(supervisor),
     stopped: life.stopped,
@@ -107,20 +132,31 @@ async function firstKeyIfPossible(keys: KeyStore): Promise<string | undefined> {
 }
 
 /** Makes sure that the data directory and the address are this platform's. Resolves to its log. */
-async function takePlace({ loaded: { config, paths } }: PlatformRequest, undo: AsyncDisposableStack): Promise<Logger> {
+async function takePlace(
+  { loaded: { config, paths } }: PlatformRequest,
+  undo: AsyncDisposableStack,
+  level: () => LogLevel,
+): Promise<Logger> {
   const lock = acquireSingleInstance(paths.root);
   undo.defer(() => lock.release());
   if (!isGatewayRunning(paths.run)) await checkListenAddress(config.listen);
-  const { log, close } = openControlLog(paths.logs, config.logs.level);
+  const { log, close } = openControlLog(paths.logs, level);
   undo.defer(close);
   return log;
 }
 
 /** Keys of servers, by reference. Commands are run only when the configuration file has them. */
-function openSecrets({ environment, loaded }: PlatformRequest, clock: Clock): ResolveSecret {
-  const references = loaded.config.attach.flatMap(({ keyFrom }) => keyFrom ?? []);
-  const allowed = references.filter((each) => each.startsWith("command:")).map((each) => each.slice("command:".length));
-  return createSecretResolver(environment, new SecretCommands({ allowed, environment, clock }));
+function openSecrets({ environment, loaded }: PlatformRequest, clock: Clock) {
+  const commands = new SecretCommands({ allowed: secretCommands(loaded.config), environment, clock });
+  return {
+    resolveSecret: createSecretResolver(environment, commands),
+    allowCommands: (config: Config) => commands.allow(secretCommands(config)),
+  };
+}
+
+function secretCommands({ attach }: Config): string[] {
+  const references = attach.flatMap(({ keyFrom }) => keyFrom ?? []);
+  return references.filter((each) => each.startsWith("command:")).map((each) => each.slice("command:".length));
 }
 
 /** A gateway that survived its parent holds the address rightly: it is adopted or replaced. */
@@ -129,14 +165,13 @@ function isGatewayRunning(runDirectory: string): boolean {
 }
 
 async function openSupervisor(
-  request: PlatformRequest,
-  hostId: string,
+  { loaded: { paths }, environment }: PlatformRequest,
+  { specs, gatewayFile }: Children,
   { clock, log }: { readonly clock: Clock; readonly log: Logger },
 ): Promise<Supervisor> {
-  const { config, paths } = request.loaded;
-  const { entry, version, environment } = request;
+  await writeGatewayFile(gatewayFile, paths);
   return createSupervisor({
-    specs: await childSpecs({ config, paths, entry, llmEntry, version, hostId, environment }),
+    specs,
     driver: createProcessDriver({ directories: paths, environment, clock, log }),
     clock,
     log,
@@ -145,16 +180,18 @@ async function openSupervisor(
 
 interface StatusParts {
   readonly request: PlatformRequest;
+  readonly inForce: { readonly loaded: LoadedConfig };
   readonly registry: EmbeddedRegistry;
   readonly supervisor: Supervisor;
   readonly servers: ReturnType<typeof openServers>;
   readonly prepared: PreparedKeys;
+  readonly live: LivePlatform;
   readonly life: ReturnType<typeof trackLife>;
   readonly clock: Clock;
 }
 
 function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => PlatformStatus {
-  const { request, registry, supervisor, servers, prepared, life, clock } = parts;
+  const { request, inForce, registry, supervisor, servers, prepared, live, life, clock } = parts;
   const readiness = watchReadiness({ processes: () => supervisor.status(), clock });
   undo.defer(() => readiness.close());
   const startedAt = clock.now();
@@ -164,14 +201,19 @@ function openStatus(parts: StatusParts, undo: AsyncDisposableStack): () => Platf
       startedAt,
       now: clock.now(),
       dataDirectory: request.loaded.paths.root,
-      configFile: request.loaded.file,
-      auth: request.loaded.config.auth.mode,
+      configFile: inForce.loaded.file,
+      auth: inForce.loaded.config.auth.mode,
       isStopping: life.isStopping(),
       snapshot: registry.current(),
       processes: supervisor.status(),
       readiness: readiness.current(),
       attachments: servers.attacher.list(),
-      problems: [...registryProblems(registry), ...prepared.problems(), ...damagedFiles(request.loaded.paths.root)],
+      problems: [
+        ...live.problems(),
+        ...registryProblems(registry),
+        ...prepared.problems(),
+        ...damagedFiles(request.loaded.paths.root),
+      ],
     });
 }
 

@@ -7,7 +7,8 @@ import { composeConfig } from "../config/compose.ts";
 import { dataPaths } from "../config/paths.ts";
 import { type Config, configSchema } from "../config/schema.ts";
 import { parseYamlSource } from "../config/yaml-source.ts";
-import { childSpecs } from "./child-specs.ts";
+import { describeChildren } from "./child-specs.ts";
+import { writeGatewayFile } from "./gateway-file.ts";
 
 /** Sections that only the parent reads. */
 const ofTheParent = ["attach", "discovery", "services", "builtin", "models"];
@@ -20,15 +21,17 @@ function compose(text: string): Config {
 async function gatewayOf(t: TestContext, config: Config) {
   const root = await mkdtemp(join(tmpdir(), "nexus-specs-"));
   t.after(() => rm(root, { recursive: true, force: true }));
-  const specs = await childSpecs({
+  const paths = dataPaths(root);
+  const { specs, gatewayFile } = describeChildren({
     config,
-    paths: dataPaths(root),
+    paths,
     entry: "/nexus/src/main.ts",
     llmEntry: "/nexus/services/llm/src/main.ts",
     version: "0.0.0",
     hostId: "box",
     environment: {},
   });
+  await writeGatewayFile(gatewayFile, paths);
   const command: readonly string[] = specs.find(({ name }) => name === "gateway")?.command ?? [];
   const file = command[command.indexOf("--config") + 1] ?? "";
   return { file: file.slice(root.length), settings: compose(await readFile(file, "utf8")) };
@@ -47,10 +50,12 @@ batches: { atOnce: 2 }
   }
 });
 
-test("only what the gateway reads changes how it is started", async (t) => {
+test("only what a running gateway cannot change changes how it is started", async (t) => {
   const plain = await gatewayOf(t, compose(""));
   const attached = await gatewayOf(t, compose("attach: [{ url: http://127.0.0.1:1 }]"));
   const routed = await gatewayOf(t, compose("routes: [{ model: big }]"));
+  const moved = await gatewayOf(t, compose("listen: { port: 1 }"));
   assert.equal(attached.file, plain.file);
-  assert.notEqual(routed.file, plain.file);
+  assert.equal(routed.file, plain.file, "it takes over what it can");
+  assert.notEqual(moved.file, plain.file);
 });

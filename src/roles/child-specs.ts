@@ -1,12 +1,9 @@
-import { createHash } from "node:crypto";
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import type { DataPaths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
 import { gatewayProcess, modelProcess } from "../control/describe-platform.ts";
 import { toProcessSpec } from "../supervisor/config.ts";
 import type { ProcessSpec } from "../supervisor/process-spec.ts";
+import { describeGatewayFile, type GatewayFile } from "./gateway-file.ts";
 
 export interface ChildSpecsOptions {
   readonly config: Config;
@@ -25,25 +22,29 @@ export interface ChildSpecsOptions {
 /** Time that a child gets beyond its own drain before it is killed. */
 const stopReserveMs = 2_000;
 
-/** The processes of a platform, in the order of their start. */
-export async function childSpecs(options: ChildSpecsOptions): Promise<ProcessSpec[]> {
-  const { config, paths } = options;
-  return [
-    ...(config.builtin.llm ? [llmSpec(options)] : []),
-    ...config.services.filter((service) => service.enabled).map((service) => toProcessSpec(service, paths.root)),
-    // Last to start means first to stop: its requests can end before what serves them is told to go.
-    await gatewaySpec(options),
-  ];
+/** What a platform runs, and what its gateway reads. */
+export interface Children {
+  /** In the order of their start. */
+  readonly specs: readonly ProcessSpec[];
+  readonly gatewayFile: GatewayFile;
 }
 
-/**
- * The gateway reads its part of the configuration from a file that is named by its digest: a changed setting is a
- * changed command, and so a gateway of an earlier parent is adopted only when it runs with the same settings.
- */
-async function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions): Promise<ProcessSpec> {
-  // All but the parent's own sections: a change of those must not restart it.
-  const { attach, discovery, services, builtin, models, ...gatewayConfig } = config;
-  const file = await writeChildConfig(paths, gatewayConfig);
+/** The processes of a platform under a configuration. Decides, and writes nothing. */
+export function describeChildren(options: ChildSpecsOptions): Children {
+  const { config, paths } = options;
+  const gatewayFile = describeGatewayFile(config, paths);
+  return {
+    specs: [
+      ...(config.builtin.llm ? [llmSpec(options)] : []),
+      ...config.services.filter((service) => service.enabled).map((service) => toProcessSpec(service, paths.root)),
+      // Last to start means first to stop: its requests can end before what serves them is told to go.
+      gatewaySpec(options, gatewayFile.path),
+    ],
+    gatewayFile,
+  };
+}
+
+function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions, file: string): ProcessSpec {
   return {
     name: gatewayProcess,
     command: [process.execPath, entry, "gateway", "--data", paths.root, "--config", file],
@@ -74,7 +75,6 @@ function llmSpec({ config, paths, llmEntry, version, hostId, environment }: Chil
       NEXUS_HOST: "127.0.0.1",
       NEXUS_PORT: "0",
       NEXUS_DATA: paths.root,
-      NEXUS_LOG_LEVEL: config.logs.level,
       NEXUS_LLM_MODEL: config.models.default,
       NEXUS_MODELS_DIR: config.models.directory ?? paths.models,
       ...(contextTokens === undefined ? {} : { NEXUS_LLM_CONTEXT: String(contextTokens) }),
@@ -84,6 +84,8 @@ function llmSpec({ config, paths, llmEntry, version, hostId, environment }: Chil
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
     },
+    // It would load its model anew for another level: that waits until it is started for another reason.
+    envAtStart: { NEXUS_LOG_LEVEL: config.logs.level },
     cwd: paths.root,
     health: { path: "/health" },
     ready: { path: "/readyz" },
@@ -100,16 +102,4 @@ function pipVariables(environment: ChildSpecsOptions["environment"]): Record<str
       name.startsWith("PIP_") && value !== undefined ? [[name, value]] : [],
     ),
   );
-}
-
-/** Writes the settings and removes those of earlier starts. JSON is YAML, so the loader reads it as any other file. */
-async function writeChildConfig(paths: DataPaths, config: Partial<Config>): Promise<string> {
-  const text = `${JSON.stringify(config, null, 2)}\n`;
-  const name = `gateway-${createHash("sha256").update(text).digest("hex").slice(0, 16)}.json`;
-  const path = join(paths.childConfig, name);
-  await mkdir(paths.childConfig, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(path, text);
-  const others = (await readdir(paths.childConfig)).filter((file) => file.startsWith("gateway-") && file !== name);
-  await Promise.all(others.map((file) => rm(join(paths.childConfig, file), { force: true })));
-  return path;
 }

@@ -10,7 +10,7 @@ export interface ControlLog {
 }
 
 /** Appends to `control.log`, where the supervisor keeps it bounded as every other log. */
-export function openControlLog(directory: string, level: LogLevel): ControlLog {
+export function openControlLog(directory: string, level: () => LogLevel): ControlLog {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = openSync(join(directory, "control.log"), "a", 0o600);
   let isOpen = true;

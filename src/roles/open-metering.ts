@@ -30,6 +30,11 @@ export interface MeteringOptions {
 export interface Metering {
   readonly keys: KeyCache;
   readonly meter: Meter;
+  /**
+   * Reads the prices of another file. Nothing changes until the returned function is called.
+   * @throws NexusError `invalid_request` when they are wrong, and what the file system throws.
+   */
+  preparePrices(file: string | undefined): Promise<() => void>;
   /** To be called when the last request has ended. */
   close(): Promise<void>;
 }
@@ -43,7 +48,8 @@ export async function openMetering(options: MeteringOptions): Promise<Metering> 
       log.error({ reason: describeError(error) }, "keys.json could not be taken over"),
     );
   }
-  const prices = await openPrices({ file: config.prices.file, clock, log });
+  let pricesFile = config.prices.file;
+  let prices = await openPrices({ file: pricesFile, clock, log });
   const onBadRow = (error: unknown) => log.error({ reason: describeError(error) }, "a key cannot be read");
   const keys = await openKeyCache({
     source: createKeySource(database, onBadRow),
@@ -58,6 +64,15 @@ export async function openMetering(options: MeteringOptions): Promise<Metering> 
   return {
     keys,
     meter: createMeter({ limiter: createLimiter({ ledger, clock }), spend, recorder, prices: () => prices.current() }),
+    async preparePrices(file) {
+      if (file === pricesFile) return () => {};
+      const next = await openPrices({ file, clock, log });
+      return () => {
+        prices.close();
+        prices = next;
+        pricesFile = file;
+      };
+    },
     async close() {
       keys.close();
       prices.close();

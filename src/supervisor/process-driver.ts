@@ -71,7 +71,7 @@ export function createProcessDriver(options: ProcessDriverOptions): Driver {
     async spawn(spec, digest) {
       const files = filesOf(spec.name);
       removeRunFiles(files, log);
-      const env = { ...inherited, ...spec.env, [addressVariable]: files.addressFile };
+      const env = { ...inherited, ...spec.env, ...spec.envAtStart, [addressVariable]: files.addressFile };
       const { identity, exit } = await launchDetached({ ...spec, env }, files.logFile, log);
       const record = toRecord(spec, identity, { digest, logFile: files.logFile, startedAt: clock.now() });
       keepRecord(files.runFile, record, log);

@@ -26,6 +26,8 @@ export interface ProcessSpec {
    * Nexus to the next, or the process is replaced each time instead of adopted.
    */
   readonly env: Readonly<Record<string, string>>;
+  /** As `env`, but a change of these replaces nothing: they count from its next start on. */
+  readonly envAtStart?: Readonly<Record<string, string>>;
   readonly cwd: string;
   /** Where it listens. Without it, the process tells by writing `{pid, url}` to its `NEXUS_RUN_FILE`. */
   readonly url?: string;

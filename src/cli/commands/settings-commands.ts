@@ -1,6 +1,6 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import type { CliContext } from "../context.ts";
-import { configFlag, dataFlag, jsonFlag, parseText } from "../flags.ts";
+import { configFlag, type DataFlag, dataFlag, type JsonFlag, jsonFlag, parseText } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";
 import type { ConfigVerbFlags } from "../verbs/config.ts";
 
@@ -29,7 +29,12 @@ export const configRoutes = buildRouteMap<string, CliContext>({
       parameters: { flags: configFlags },
       docs: { brief: "Check the configuration file" },
     }),
+    reload: buildCommand<DataFlag & JsonFlag, [], CliContext>({
+      loader: lazyVerb(async () => (await import("../verbs/config.ts")).reloadConfig),
+      parameters: { flags: { ...dataFlag, ...jsonFlag } },
+      docs: { brief: "Make the configuration file hold, without a restart" },
+    }),
   },
   defaultCommand: "show",
-  docs: { brief: "Show, explain and check the configuration" },
+  docs: { brief: "Show, explain, check and reload the configuration" },
 });

@@ -1,21 +1,26 @@
 import { closeNames } from "../../base/close-names.ts";
+import { describeProblem } from "../../config/config-error.ts";
 import { type ConfigKey, listConfigKeys, toJsonSchema } from "../../config/config-keys.ts";
 import { environmentOverrides } from "../../config/environment.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import { configSchema } from "../../config/schema.ts";
 import { listSettings, type Setting } from "../../config/settings.ts";
+import type { ConfigStatus, ReloadAnswer } from "../../control/config-routes.ts";
 import { CliError } from "../cli-error.ts";
+import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
+import { findPlatform, type Platform } from "../platform.ts";
 import type { Verb } from "../verb.ts";
-import { loadVerbConfig } from "../verb-config.ts";
+import { loadPlatformConfig, loadVerbConfig } from "../verb-config.ts";
 
 export interface ConfigVerbFlags extends DataFlag, ConfigFlag, JsonFlag {}
 
 /** `nexus config show` */
 export const showConfig: Verb<ConfigVerbFlags, []> = async ({ context }, flags) => {
-  const loaded = await loadVerbConfig(context, flags);
+  const loaded = await loadPlatformConfig(context, flags);
   const settings = listSettings(loaded.config, loaded.originOf);
+  const inForce = await askInForce(context, flags);
   const { terminal } = context;
   const rows = settings.map(({ key, value, origin }) => [
     key,
@@ -23,14 +28,32 @@ export const showConfig: Verb<ConfigVerbFlags, []> = async ({ context }, flags) 
     { text: origin, style: origin === "default" ? ("dim" as const) : ("cyan" as const) },
   ]);
   return {
-    json: describeLoaded(loaded, settings),
+    json: { ...describeLoaded(loaded, settings), in_force: inForce ?? null },
     text: [
       ...describePlaces(loaded).map((line) => terminal.paint("dim", line)),
+      ...(inForce === undefined ? [] : describeInForce(loaded, inForce)),
       "",
       ...terminal.table(rows, ["KEY", "VALUE", "FROM"]),
     ],
   };
 };
+
+/** What the platform of this machine works with; undefined when there is none. */
+async function askInForce(context: CliContext, flags: ConfigVerbFlags): Promise<ConfigStatus | undefined> {
+  return await findPlatform(context, flags)
+    .call<ConfigStatus>({ method: "GET", path: "/v1/nexus/config" })
+    .catch(() => undefined);
+}
+
+function describeInForce({ file, digest }: LoadedConfig, inForce: ConfigStatus): string[] {
+  if (inForce.file === (file ?? null) && inForce.digest === digest)
+    return [`in force: since ${inForce.in_force_since}`];
+  const { refused } = inForce;
+  return [
+    `in force: not this, but what ${inForce.file ?? "no file"} said at ${inForce.in_force_since}`,
+    ...(refused === null ? [] : [`refused: at ${refused.since}, because`, ...refused.problems.map(describeProblem)]),
+  ];
+}
 
 function describePlaces({ file, paths }: LoadedConfig): string[] {
   return [`file: ${file ?? "none"}`, `data: ${paths.root}`];
@@ -108,6 +131,33 @@ function unknownKey(keys: readonly ConfigKey[], wanted: string): CliError {
   return new CliError(exitCodes.usage, "unknown_key", `There is no setting '${wanted}'.`, {
     hint: near.length === 0 ? "`nexus config show` lists them all." : `Did you mean ${near.join(" or ")}?`,
   });
+}
+
+/** `nexus config reload` */
+export const reloadConfig: Verb<DataFlag & JsonFlag, []> = async ({ context }, flags) => {
+  const { paint } = context.terminal;
+  const answer = await callReload(findPlatform(context, flags));
+  const styles = { added: "green", changed: "yellow", removed: "red" } as const;
+  const isLate = answer.waiting.length > 0;
+  return {
+    json: answer,
+    text: [
+      ...answer.changes.map(({ key, kind }) => `${paint(styles[kind], kind.padEnd(7))}  ${key}`),
+      answer.outcome === "unchanged" ? "The configuration is in force already." : "The configuration is in force.",
+      ...(isLate ? [`Not yet taken over by: ${answer.waiting.join(", ")}. \`nexus status\` tells more.`] : []),
+    ],
+    exitCode: isLate ? exitCodes.notReady : exitCodes.ok,
+  };
+};
+
+/** @throws CliError with status 2 when it is refused, as `config validate` ends. */
+async function callReload(platform: Platform): Promise<ReloadAnswer> {
+  try {
+    return await platform.call<ReloadAnswer>({ method: "POST", path: "/v1/nexus/config/reload", timeoutMs: 30_000 });
+  } catch (error) {
+    if (!(error instanceof CliError) || error.code !== "config_refused") throw error;
+    throw new CliError(exitCodes.usage, error.code, error.message, { hint: "Correct the file and try again." });
+  }
 }
 
 /** `nexus config validate` */

@@ -12,7 +12,7 @@ export const gateway: Verb<GatewayFlags, []> = async ({ context }, flags) => {
   // While it starts nothing is under way: an interrupt ends it at once. One that came before counts, too.
   const release = interrupts.take(() => process.exit(exitCodes.interrupted));
   if (interrupts.signal.aborted) process.exit(exitCodes.interrupted);
-  await roles.runGateway({ loaded, environment });
+  await roles.runGateway({ loaded, environment, onHangup: (reload) => void interrupts.onHangup(reload) });
   // From here on the process is the gateway's: it drains when it is told to stop, and ends the process.
   release();
   interrupts.take(() => {});

@@ -28,12 +28,15 @@ export const up: Verb<UpFlags, []> = async ({ context, print }, flags) => {
   }
   const { entry, version, environment } = context;
   const stopper = createStopper(context);
+  let forgetHangup = () => {};
   try {
     const platform = await context.roles.startPlatform({ loaded, version, entry, environment });
     stopper.use(platform);
+    forgetHangup = context.interrupts.onHangup(() => platform.reload());
     await present(context, platform, flags.json === true, print);
     await platform.stopped;
   } finally {
+    forgetHangup();
     stopper.release();
   }
   terminal.note("Nexus has stopped.");
