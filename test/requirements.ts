@@ -212,6 +212,8 @@ export const requirements = {
   "resilience.unroute": "A dead instance is left out by probes alone; under load at most three requests meet it.",
   "resilience.routable-at-once": "An instance that registers ready serves the next request.",
   "resilience.bad-record": "One bad record of a thousand is listed with its reason and hides no other.",
+  "resilience.overload":
+    "Under ten times more than it can do the fleet does what it can; the rest is told at once when to come back.",
   "resilience.hostile-clients":
     "Requests that two readers could read differently are refused; slow senders are dropped while others are served.",
   "resilience.malformed-bodies":
