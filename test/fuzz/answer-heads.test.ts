@@ -199,6 +199,11 @@ describe("fuzz: the gateway reads an answer exactly as Node's client does, or re
     ["half a body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx"],
     ["chunks without an end", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"],
     ["a chunk of no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n0\r\n\r\n"],
+    [
+      "a chunk size that ends in another way",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\n\nx\r\n0\r\n\r\n",
+    ],
+    ["a chunk extension", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n"],
     ["a chunk of a huge size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\n"],
     ["another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"],
     ["bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"],
