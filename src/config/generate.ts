@@ -31,10 +31,11 @@ Generated from the schema by \`npm run schema\`.
 Nexus needs no configuration file. It reads the one that \`--config\` or \`NEXUS_CONFIG\` names, else \`nexus.yaml\` in the data
 directory, else \`nexus.yaml\` in the working directory. The environment stands above the file, flags stand above the environment.
 \`nexus config show\` prints what is in force and where each value comes from, \`nexus config validate\` checks a file,
-\`nexus config explain KEY\` describes a key. \`nexus.example.yaml\` is a file with every key in it.
+\`nexus config explain KEY\` describes a key. \`nexus.example.yaml\` is a file with every key in it. The file is followed while Nexus
+runs: see [the guide](../guides/configuration.md).
 
-An unknown key is refused, with the one that was probably meant. Secrets are given by reference, \`env:NAME\` or
-\`file:/absolute/path\`, never as such. Relative paths are meant from where the file is.
+An unknown key is refused, with the one that was probably meant. Secrets are given by reference, \`env:NAME\`,
+\`file:/absolute/path\` or, for the keys of servers, \`command:LINE\`, never as such. Relative paths are meant from where the file is.
 
 ## Environment
 
