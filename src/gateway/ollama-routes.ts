@@ -137,8 +137,14 @@ function pageRoute(path: string, operation: string, page: (exchange: Exchange, p
   };
 }
 
+/** What Ollama says at its root: its command line asks there, with HEAD and no key, before anything else. */
+function serveRoot(exchange: Exchange): void {
+  send(exchange, 200, "text/plain; charset=utf-8", "Ollama is running");
+}
+
 /** Ollama's native API, for its own clients and what is written for it. */
 export const ollamaRoutes: readonly Route[] = [
+  { method: "GET", path: "/", operation: "ollama.root", access: "open", dialect: ollamaDialect, serve: serveRoot },
   askingRoute("ollama.chat", "/api/chat", "chat.completions.create"),
   askingRoute("ollama.generate", "/api/generate", "chat.completions.create"),
   askingRoute("ollama.embed", "/api/embed", "embeddings.create"),
