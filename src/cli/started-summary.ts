@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { clientUrl } from "../config/client-url.ts";
-import type { ModelStatus, PlatformStatus } from "../control/status.ts";
+import type { PlatformStatus } from "../control/status.ts";
 import type { CliContext } from "./context.ts";
 import type { Cell, Terminal } from "./terminal.ts";
 import { describeProcess, renderProblems } from "./verbs/status.ts";
@@ -76,7 +76,8 @@ function describeModels({ models, processes }: PlatformStatus, terminal: Termina
 }
 
 /** Lines that work when they are pasted, in this order. A key is only known at the start that made it. */
-function usage(url: string, firstKey: string | null, { models, auth }: PlatformStatus): string[] {
+function usage(url: string, firstKey: string | null, status: PlatformStatus): string[] {
+  const { auth } = status;
   const exportKey =
     firstKey !== null
       ? [`export OPENAI_API_KEY=${firstKey}   # shown this once`]
@@ -84,7 +85,7 @@ function usage(url: string, firstKey: string | null, { models, auth }: PlatformS
         ? ["export OPENAI_API_KEY=none   # no key is asked for, but clients want one"]
         : ["# OPENAI_API_KEY: the key of the first start, or a new one"];
   const lines = [`export OPENAI_BASE_URL=${url}/v1`, ...exportKey];
-  const model = preferredChatModel(models);
+  const model = preferredChatModel(status);
   if (model === undefined) return lines;
   const body = JSON.stringify({ model, messages: [{ role: "user", content: "Say hello." }] });
   return [
@@ -97,9 +98,15 @@ function usage(url: string, firstKey: string | null, { models, auth }: PlatformS
   ];
 }
 
-/** A model that answers at once, else any that can chat. */
-function preferredChatModel(models: readonly ModelStatus[]): string | undefined {
-  const chat = models.filter((model) => model.domains.includes("chat"));
+/** A model that answers at once, else any that can chat. Never one that only costs money: no route may allow it. */
+export function preferredChatModel({
+  models,
+  instances,
+}: Pick<PlatformStatus, "models" | "instances">): string | undefined {
+  const paid = new Set(instances.filter(({ labels }) => labels["nexus.paid"] === "true").map(({ key }) => key));
+  const chat = models.filter(
+    (model) => model.domains.includes("chat") && model.instances.some((key) => !paid.has(key)),
+  );
   return (chat.find((model) => model.state === "loaded") ?? chat[0])?.id;
 }
 
