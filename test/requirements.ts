@@ -150,6 +150,12 @@ export const requirements = {
   "cli.chat": "`chat` answers one question, and converses on a terminal.",
   "cli.keys": "`keys` creates, limits, rotates, expires, lists and revokes, and shows usage.",
   "cli.config": "`config` shows, explains and validates, and unknown settings get a close name.",
+  "reload.no-request-lost": "Aliases, routes and timeouts change under steady requests, and none is lost.",
+  "reload.all-or-nothing": "A file with anything wrong in it, or with a change that takes a restart, changes nothing.",
+  "reload.refusal-visible": "A refused file is told with its lines and reasons: by the verb, the status, the log and the metrics.",
+  "reload.followed": "The file is followed, whoever replaces it and however; SIGHUP, the verb and the control API reload too.",
+  "reload.only-what-changed": "A reload starts, stops and restarts what changed in the file, and nothing else.",
+  "reload.survives": "A gateway or parent that was killed comes back with the newest, and a gateway is adopted as it is.",
   "cli.doctor": "`doctor` looks at the machine and the platform, and says what to do.",
 
   // With the clients that people have.

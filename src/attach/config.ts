@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { NexusError } from "../base/errors.ts";
 import { secretReferenceSchema } from "../contract/instance-record.ts";
 import { nameSchema } from "../contract/metadata.ts";
+import { normaliseTarget } from "./target-url.ts";
 
 export const labelsSchema = z
   .record(z.string().min(1).max(63), z.string().max(256))
@@ -34,6 +36,16 @@ export function labelsOf({ labels, paid }: Pick<AttachEntry, "labels" | "paid">)
 export const attachConfigSchema = z
   .array(attachEntrySchema)
   .max(256)
+  .superRefine((entries, context) => {
+    for (const [at, { url }] of entries.entries()) {
+      try {
+        normaliseTarget(url);
+      } catch (error) {
+        if (!(error instanceof NexusError)) throw error;
+        context.addIssue({ code: "custom", path: [at, "url"], message: error.message });
+      }
+    }
+  })
   .default([])
   .describe("Model servers to attach at start, in addition to those of `nexus attach`.");
 

@@ -1,5 +1,5 @@
 import { closeNames } from "../../base/close-names.ts";
-import { describeProblem } from "../../config/config-error.ts";
+import { ConfigError, describeProblem } from "../../config/config-error.ts";
 import { type ConfigKey, listConfigKeys, toJsonSchema } from "../../config/config-keys.ts";
 import { environmentOverrides } from "../../config/environment.ts";
 import type { LoadedConfig } from "../../config/load.ts";
@@ -18,9 +18,13 @@ export interface ConfigVerbFlags extends DataFlag, ConfigFlag, JsonFlag {}
 
 /** `nexus config show` */
 export const showConfig: Verb<ConfigVerbFlags, []> = async ({ context }, flags) => {
-  const loaded = await loadPlatformConfig(context, flags);
-  const settings = listSettings(loaded.config, loaded.originOf);
   const inForce = await askInForce(context, flags);
+  const loaded = await loadPlatformConfig(context, flags).catch((error: unknown) => {
+    if (inForce === undefined || !(error instanceof ConfigError)) throw error;
+    const hint = `In force is still what ${inForce.file ?? "no file"} said at ${inForce.in_force_since}.`;
+    throw new CliError(exitCodes.usage, "config_invalid", error.message, { hint });
+  });
+  const settings = listSettings(loaded.config, loaded.originOf);
   const { terminal } = context;
   const rows = settings.map(({ key, value, origin }) => [
     key,
