@@ -8,8 +8,8 @@ import { recordOf, startTestGateway, type TestGateway } from "../support/gateway
 import { scenarioMs, sized } from "../support/size.ts";
 
 const slotsEach = 4;
-const serviceMs = 400;
-const queueMax = 48;
+const serviceMs = 600;
+const queueMax = 24;
 const overload = 10;
 /** What a client waits for its answer: a full queue is worked off in less. */
 const patienceMs = 10_000;
@@ -172,7 +172,8 @@ test("R12: ten times more than the fleet can do, and it does what it can", { tim
       `goodput ${ratio.toFixed(2)} of capacity; ${asked} asked, ${good} served with ${attempts} attempts, ` +
         `at most ${waitingMax} waited; slowest /health ${slowestMs.toFixed(0)} ms; ${memory.heap.toFixed(0)} MB held, ${memory.rss.toFixed(0)} MB RSS`,
     );
-    assert.ok(attempts <= 1.2 * good, `${attempts} attempts for ${good} answers`);
+    // All slots of the sick instance are taken once before anybody knows what it is.
+    assert.ok(attempts <= 1.2 * good + slotsEach, `${attempts} attempts for ${good} answers`);
     // What was let in once and met the sick instance goes back to the front of the queue, full or not.
     assert.ok(waitingMax <= queueMax + slotsEach, `${waitingMax} waited`);
     assert.ok(round.health.length > 0 && round.health.every((status) => status === 200), "/health");
