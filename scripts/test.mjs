@@ -21,7 +21,8 @@ const everyTest = ["test/**/*.test.ts", "services/*/**/*.test.ts", "src/**/*.tes
 const testMs = 60_000;
 /** Loading a file takes under a second, closing what it opened as well. */
 const idleMs = 20_000;
-const runLimitMs = 20 * 60_000;
+/** Scenarios in full are long on purpose: see `test/support/size.ts`. */
+const runLimitMs = (process.env.NEXUS_RESILIENCE === "full" ? 90 : 20) * 60_000;
 /** More at once compete for memory and ports rather than for cores. */
 const filesAtOnceMax = 8;
 
