@@ -11,7 +11,7 @@ import type { Candidate, RoutePlan, TokenBound } from "../routing/route-plan.ts"
 import { timeoutsFor } from "../routing/timeouts.ts";
 import type { Ask, Way } from "./ask.ts";
 import { modelsAllowed } from "./authenticate.ts";
-import { type Exchange, tenantOf } from "./exchange.ts";
+import { type AttemptRecord, type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { refusalOf } from "./refusal-of.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
@@ -229,9 +229,12 @@ async function send<A>(attempt: Attempt<Candidate>, question: Question, opener: 
   const way = wayFor(candidate, question.ask);
   const condition = parts.conditions.of(candidate.key);
   const startedAt = exchange.clock.monotonic();
+  const startMs = startedAt - exchange.startedAt;
+  const tried: AttemptRecord = { instance: candidate.key, failure: "cancelled", startMs, durationMs: undefined };
+  exchange.attempts.push(tried);
   const note = (failure: string | undefined) => {
     const durationMs = exchange.clock.monotonic() - startedAt;
-    exchange.attempts.push({ instance: candidate.key, failure, startMs: startedAt - exchange.startedAt, durationMs });
+    Object.assign(tried, { failure, durationMs });
     return durationMs;
   };
   condition.begin();
@@ -246,7 +249,10 @@ async function send<A>(attempt: Attempt<Candidate>, question: Question, opener: 
     return { candidate, way, answer, ...endings(condition, slot) };
   } catch (error) {
     if (error instanceof AttemptFailure) condition.fail(error, note(error.kind));
-    else condition.withdraw();
+    else {
+      note("cancelled");
+      condition.withdraw();
+    }
     throw error;
   }
 }

@@ -26,11 +26,12 @@ export function tenantOf({ caller }: Pick<Exchange, "caller">): string {
 /** One try of one instance, as the record keeps it. */
 export interface AttemptRecord {
   readonly instance: string;
-  /** Undefined when it answered, else why not. */
-  readonly failure: string | undefined;
+  /** Undefined when it answered, else why not; `cancelled` until one or the other is known. */
+  failure: string | undefined;
   /** From the request's arrival. */
   readonly startMs: number;
-  readonly durationMs: number;
+  /** Undefined while it is under way: what is then when the request ends was cancelled. */
+  durationMs: number | undefined;
 }
 
 /**

@@ -45,7 +45,7 @@ export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
       instance,
       outcome: failure ?? "ok",
       start_ms: round(startMs),
-      duration_ms: round(durationMs),
+      duration_ms: round(durationMs ?? Math.max(0, outcome.durationMs - startMs)),
     })),
     notes: [...exchange.notes],
     timings_ms: {

@@ -45,6 +45,40 @@ test("a request's record says where it went, where it could not go, and where th
   }
 });
 
+// proves: explain.record
+test("a record has the attempts that were under way when the request ended", async () => {
+  const backend = await startFakeBackend("nexus", { faults: { delayFirstByteMs: 10_000 } });
+  const gateway = await startTestGateway();
+  try {
+    gateway.view.set([recordOf(backend, { service: "slow" })]);
+    const late = await gateway.fetch("/v1/chat/completions", {
+      body: question,
+      headers: { "x-nexus-timeout-ms": "100", "x-request-id": "too-late" },
+    });
+    assert.equal(late.status, 504);
+    assert.equal(late.headers.get("x-nexus-attempts"), "1");
+    await late.text();
+    const gone = gateway.fetch("/v1/chat/completions", {
+      body: question,
+      headers: { "x-request-id": "gone" },
+      signal: AbortSignal.timeout(150),
+    });
+    await assert.rejects(gone);
+    for (const id of ["too-late", "gone"]) {
+      const { attempts } = await recordFor(gateway, id);
+      assert.deepEqual(
+        attempts.map(({ outcome }) => outcome),
+        ["cancelled"],
+        id,
+      );
+      assert.ok((attempts[0]?.duration_ms ?? 0) > 50, id);
+    }
+  } finally {
+    await gateway.close();
+    await backend.close();
+  }
+});
+
 test("a record is its key's and the operators'; to others it does not exist", async () => {
   const backend = await startFakeBackend("nexus");
   const gateway = await startTestGateway();
