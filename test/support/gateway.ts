@@ -5,7 +5,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import type { LogFields, Logger } from "../../src/base/logger.ts";
 import type { InstanceRecord } from "../../src/contract/instance-record.ts";
 import { authConfigSchema, gatewayConfigSchema } from "../../src/gateway/config.ts";
-import { createGateway, type Gateway } from "../../src/gateway/create-gateway.ts";
+import { createGateway, type Gateway, type GatewayRules } from "../../src/gateway/create-gateway.ts";
 import type { KeyStore } from "../../src/keys/key-store.ts";
 import type { PriceList } from "../../src/keys/price-list.ts";
 import { batchesConfigSchema, filesConfigSchema, responsesConfigSchema } from "../../src/objects/config.ts";
@@ -71,26 +71,32 @@ export interface TestGateway {
     path: string,
     options?: { body?: unknown; headers?: Record<string, string>; method?: string; signal?: AbortSignal },
   ): Promise<Response>;
+  /** Makes other rules hold; what is left out becomes the default. */
+  reload(next: GatewaySections): void;
   /** Resolves with the completion records once there are `count` of them for operations of the fleet. */
   completions(count: number): Promise<readonly LogFields[]>;
   close(): Promise<void>;
 }
 
-interface TestGatewayOptions {
-  /** Follow this view instead of one that is set by hand. */
-  readonly view?: RegistryView;
+/** What the operator may change while a gateway runs. */
+interface GatewaySections {
   /** Overrides of the `gateway` section. */
   readonly settings?: Record<string, unknown>;
+  readonly auth?: "keys" | "none";
+  readonly aliases?: Record<string, string>;
+  /** The `routes` section. */
+  readonly routes?: readonly unknown[];
+}
+
+interface TestGatewayOptions extends GatewaySections {
+  /** Follow this view instead of one that is set by hand. */
+  readonly view?: RegistryView;
   readonly records?: Record<string, unknown>;
   /** A database to share with other gateways. Default: one of its own. */
   readonly databaseUrl?: string;
   /** Overrides of the `files` section. */
   readonly files?: Record<string, unknown>;
   readonly batches?: Record<string, unknown>;
-  readonly auth?: "keys" | "none";
-  readonly aliases?: Record<string, string>;
-  /** The `routes` section. */
-  readonly routes?: readonly unknown[];
   readonly secrets?: Record<string, string>;
   readonly prices?: PriceList;
 }
@@ -104,11 +110,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const view = new HandView();
   const metrics = createMetrics();
   const gateway: Gateway = await createGateway({
-    settings: gatewayConfigSchema.parse(options.settings ?? {}),
+    ...toRules(options),
     listen: { host: "127.0.0.1", port: 0 },
-    auth: authConfigSchema.parse({ mode: options.auth ?? "keys" }),
-    aliases: options.aliases ?? {},
-    routes: routesConfigSchema.parse(options.routes ?? []),
     identity: { version: "0.0.0-test", instance: "gateway-test", host: "test", startedAt: "2026-01-01T00:00:00Z" },
     view: options.view ?? view,
     viewReady: Promise.resolve(),
@@ -156,6 +159,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
         ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
         ...(signal === undefined ? {} : { signal }),
       }),
+    reload: (next) => gateway.reload(toRules(next)),
     completions: (count) => waitForCompletions(lines, count),
     async close() {
       await gateway.close();
@@ -163,6 +167,15 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       metrics.close();
       await rm(directory, { recursive: true, force: true });
     },
+  };
+}
+
+function toRules({ settings = {}, auth = "keys", aliases = {}, routes = [] }: GatewaySections): GatewayRules {
+  return {
+    settings: gatewayConfigSchema.parse(settings),
+    auth: authConfigSchema.parse({ mode: auth }),
+    aliases,
+    routes: routesConfigSchema.parse(routes),
   };
 }
 

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import type { FakeBackendOptions } from "../fakes/fake-backend.ts";
+import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { startBackend } from "../support/see-backend.ts";
+
+type Rules = Parameters<TestGateway["reload"]>[0];
+
+async function open(t: TestContext, rules: Rules = {}, backend: FakeBackendOptions = {}) {
+  const gateway = await startTestGateway(rules);
+  t.after(() => gateway.close());
+  const server = await startBackend(t, "nexus", { models: [{ id: "tiny" }], ...backend });
+  gateway.view.set([recordOf(server)]);
+  return { gateway, server };
+}
+
+const chat = (gateway: TestGateway, body: Record<string, unknown> = {}) =>
+  gateway.fetch("/v1/chat/completions", {
+    body: { model: "tiny", messages: [{ role: "user", content: "Hello?" }], ...body },
+  });
+
+async function codeOf(response: Response): Promise<string> {
+  const { error } = (await response.json()) as { error?: { code: string } };
+  return error?.code ?? "none";
+}
+
+async function metric(gateway: TestGateway, name: string): Promise<number> {
+  const text = await (await gateway.fetch("/metrics")).text();
+  const line = text.split("\n").find((each) => each.startsWith(`${name} `));
+  return Number(line?.slice(name.length));
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!(await isSo())) assert.ok(performance.now() < end, "never came true");
+}
+
+// proves: reload.no-request-lost
+test("a stream goes on by the deadlines that it began with, the next request has the new ones", {
+  timeout: 30_000,
+}, async (t) => {
+  const faults = { chunkDelayMs: 60 };
+  const { gateway } = await open(t, { settings: { timeouts: { stallMs: 5_000 } } }, { faults });
+  const stream = await chat(gateway, { stream: true });
+  gateway.reload({
+    aliases: { other: "tiny" },
+    settings: { timeouts: { stallMs: 10, connectMs: 1_999 }, retry: { attemptsMax: 1 } },
+  });
+  assert.match(await stream.text(), /data: \[DONE\]\n\n$/);
+  assert.doesNotMatch(await (await chat(gateway, { model: "other", stream: true })).text(), /\[DONE\]/);
+  gateway.reload({
+    routes: [{ model: "tiny", timeouts: { stallMs: 5_000 } }],
+    settings: { timeouts: { stallMs: 10 } },
+  });
+  assert.match(await (await chat(gateway, { stream: true })).text(), /data: \[DONE\]\n\n$/);
+  gateway.reload({
+    settings: { timeouts: { operations: { "chat.completions.create": { stallMs: 10 } } }, retry: { attemptsMax: 1 } },
+  });
+  assert.doesNotMatch(await (await chat(gateway, { stream: true })).text(), /\[DONE\]/);
+});
+
+test("who may ask, how much, and what it is called change at once", { timeout: 30_000 }, async (t) => {
+  const { gateway } = await open(t);
+  const keyless = () => fetch(`${gateway.url}/v1/models`);
+  assert.equal((await keyless()).status, 401);
+  gateway.reload({ auth: "none", settings: { bodyBytesMax: 100 }, aliases: { front: "tiny" } });
+  assert.equal((await keyless()).status, 200);
+  assert.equal((await chat(gateway, { user: "x".repeat(100) })).status, 413);
+  gateway.reload({ aliases: { front: "tiny" } });
+  assert.equal((await keyless()).status, 401);
+  assert.equal((await chat(gateway, { model: "front", user: "x".repeat(100) })).status, 200);
+  gateway.reload({});
+  assert.equal(await codeOf(await chat(gateway, { model: "front" })), "model_not_found");
+});
+
+test("those who wait are looked at by the new rules", { timeout: 30_000 }, async (t) => {
+  const routes = [{ model: "tiny", where: 'host.name == "elsewhere"' }];
+  const { gateway, server } = await open(t, {}, { faults: { delayFirstByteMs: 300 } });
+  gateway.view.set([recordOf(server, { maxConcurrency: 1 })]);
+  const first = chat(gateway);
+  await server.until(({ inFlight }) => inFlight === 1);
+  const second = chat(gateway);
+  // The two, and the one that asks.
+  await until(async () => (await metric(gateway, "nexus_gateway_requests_in_flight")) === 3);
+  gateway.reload({ settings: { admission: { queueMax: 0 } } });
+  assert.equal(await codeOf(await chat(gateway)), "queue_full");
+  assert.deepEqual([(await first).status, (await second).status], [200, 200]);
+  const last = chat(gateway);
+  await server.until(({ generations }) => generations === 3);
+  gateway.reload({ routes });
+  assert.equal((await last).status, 200, "it is on its way");
+  assert.equal((await chat(gateway)).status, 503);
+});
+
+test("an instance is probed and left out by the new rules", { timeout: 30_000 }, async (t) => {
+  const slow = { probes: { intervalMs: 3_600_000 }, ejection: { failures: 100 }, retry: { attemptsMax: 1 } };
+  const { gateway, server } = await open(t, { settings: slow });
+  assert.equal((await chat(gateway)).status, 200);
+  const ready = () => metric(gateway, 'nexus_gateway_instances{state="ready"}');
+  assert.equal(await ready(), 1);
+  server.set({ unready: true });
+  gateway.reload({ settings: { ...slow, probes: { intervalMs: 20 } } });
+  await until(async () => (await ready()) === 0);
+});
