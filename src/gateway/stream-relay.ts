@@ -3,7 +3,7 @@ import { AnswerSoFar, ContinuationFilter } from "../openai/continue-stream.ts";
 import { EventStreamFramer } from "../openai/event-stream-framer.ts";
 import { encodeEvent, parseEvents, type StreamEvent } from "../openai/stream-events.ts";
 import { streamKindOf } from "../openai/stream-kinds.ts";
-import { mergeUsage } from "../openai/usage.ts";
+import { mergeUsage, type Usage } from "../openai/usage.ts";
 import type { StreamTranslator } from "../translate/translation.ts";
 import type { Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
@@ -18,8 +18,23 @@ export interface StreamRelayOptions {
   readonly client: ClientAnswer;
   readonly way: Way;
   readonly observer: AnswerObserver | undefined;
+  /** Of the request, for the tokens that a service does not count. */
+  readonly promptBytes: number;
   /** Whether what goes out is kept, so that another instance can go on with it. */
   readonly mayContinue: boolean;
+}
+
+/** English text and code in the vocabularies of today's models. */
+const bytesPerToken = 4;
+/** Who speaks, why it ended, and `[DONE]`: events of every stream that carry no token. */
+const silentEvents = 3;
+
+/** Servers send an event a token, and no usage unless they are asked for it. */
+function estimateUsage(promptBytes: number, events: number): Usage {
+  return {
+    promptTokens: Math.ceil(promptBytes / bytesPerToken),
+    completionTokens: Math.max(0, events - silentEvents),
+  };
 }
 
 /**
@@ -82,16 +97,15 @@ export class StreamRelay {
   #end(framer: EventStreamFramer, toClient: (whole: Buffer) => Buffer): NexusError | undefined {
     const { exchange, client, way } = this.#options;
     const { rest, sawDone, sawError, isComplete, usage, events } = framer.end();
-    exchange.usage = usage ?? mergeUsage(exchange.usage, { completionTokens: events });
+    exchange.usage = usage ?? mergeUsage(exchange.usage, estimateUsage(this.#options.promptBytes, events));
     if (usage === undefined && events > 0) exchange.notes.push("tokens are estimated: the service did not count them");
     if (sawError) exchange.errorCode = "backend_error";
+    client.write(toClient(rest), () => {});
     if (!isComplete && !sawError) {
       return new NexusError("backend_disconnected", "The instance ended its answer before it was complete.", {
         source: "service",
       });
     }
-    // Half an event after the last whole one is dropped; a marker without its final line break is not.
-    if (sawDone && rest.length > 0) client.write(toClient(Buffer.concat([rest, Buffer.from("\n\n")])), () => {});
     if (this.#translator !== undefined) client.write(this.#encode(this.#translator.end()), () => {});
     // Some servers end a whole answer without the marker that clients wait for.
     else if (streamKindOf(way.operationId).endsWithDone && !sawDone && !sawError) {

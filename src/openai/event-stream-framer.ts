@@ -1,3 +1,4 @@
+import { parseEvents } from "./stream-events.ts";
 import type { StreamKind } from "./stream-kinds.ts";
 import { mergeUsage, type Usage, usageOf } from "./usage.ts";
 
@@ -9,7 +10,10 @@ const dosBlankLine = Buffer.from("\r\n\r\n");
 
 /** How a stream ended, as far as its own bytes tell. */
 export interface StreamEnding {
-  /** Bytes of a last event that was never finished; to be passed on only when the stream is complete. */
+  /**
+   * The last event, when nothing but its line breaks was missing: they are there now. Empty where it was cut in the
+   * middle, which nobody may see.
+   */
   readonly rest: Buffer;
   /** `[DONE]` came: the backend said everything. */
   readonly sawDone: boolean;
@@ -55,10 +59,12 @@ export class EventStreamFramer {
 
   /** Call once, after the last chunk. */
   end(): StreamEnding {
-    this.#observe(this.#held);
+    const rest = finishedEvent(this.#held);
+    this.#held = Buffer.alloc(0);
+    this.#observe(rest);
     const { endsWithDone, lastEvents } = this.#kind;
     return {
-      rest: this.#held,
+      rest,
       sawDone: this.#sawDone,
       isComplete: this.#sawDone || this.#sawFinish || (!endsWithDone && lastEvents.length === 0),
       sawError: this.#sawError,
@@ -82,6 +88,22 @@ function lastBoundary(bytes: Buffer): number {
   const unix = bytes.lastIndexOf(unixBlankLine);
   const dos = bytes.lastIndexOf(dosBlankLine);
   return Math.max(unix === -1 ? 0 : unix + unixBlankLine.length, dos === -1 ? 0 : dos + dosBlankLine.length);
+}
+
+/** What only lacks its line breaks, with them. JSON that was cut anywhere is none. */
+function finishedEvent(held: Buffer): Buffer {
+  const text = held.toString("utf8").replace(/[\r\n]+$/, "");
+  const data = parseEvents(Buffer.from(text)).at(-1)?.data;
+  return data !== undefined && (data === "[DONE]" || isJson(data)) ? Buffer.from(`${text}\n\n`) : Buffer.alloc(0);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const dataField = Buffer.from("data:");
