@@ -30,7 +30,10 @@ export async function answerRequest(
     return await held(begun, () => relayBody({ exchange, answer, client, way, observer }, contentType));
   }
   const mayContinue = exchange.plan?.route?.continueStreams === true;
-  const relay = new StreamRelay({ exchange, client, way, observer, mayContinue }, contentType);
+  const relay = new StreamRelay(
+    { exchange, client, way, observer, mayContinue, promptBytes: question.ask.bytes },
+    contentType,
+  );
   for (let leg: HttpBegun | undefined = begun; leg !== undefined; ) {
     const current: HttpBegun = leg;
     leg = undefined;

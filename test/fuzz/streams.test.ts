@@ -144,7 +144,7 @@ async function relay(pair: Pair, pieces: readonly Buffer[], isBroken = false): P
   };
   const client = new ClientAnswer(exchange, 60_000);
   try {
-    await new StreamRelay({ exchange, client, way, observer: undefined, mayContinue: false }, "text/event-stream").pass(
+    await new StreamRelay({ exchange, client, way, observer: undefined, mayContinue: false, promptBytes: 0 }, "text/event-stream").pass(
       answer,
     );
   } catch (error) {
