@@ -75,6 +75,10 @@ const probesSchema = z.strictObject({
 
 /** `gateway`: limits, deadlines and retries of the request path. */
 export const gatewayConfigSchema = z.strictObject({
+  workers: z
+    .union([z.literal("auto"), z.int().min(1).max(64)])
+    .default(1)
+    .describe("Processes that serve; `auto`: as many as there are cores. Each takes some 100 MB."),
   bodyBytesMax: z
     .int()
     .positive()

@@ -12,6 +12,7 @@ import type { RegistryView } from "../registry/registry.ts";
 import { Admission } from "../resilience/admission.ts";
 import { ColdStarts } from "../resilience/cold-starts.ts";
 import { InstanceConditions } from "../resilience/instance-conditions.ts";
+import type { InstanceNews } from "../resilience/instance-news.ts";
 import { ReadinessMonitor } from "../resilience/readiness-monitor.ts";
 import { RetryBudget, type RetryBudgetSettings } from "../resilience/retry-budget.ts";
 import { compileRoutes } from "../routing/compile-routes.ts";
@@ -19,11 +20,13 @@ import type { RoutesConfig } from "../routing/config.ts";
 import { indexModels, type ModelIndex } from "../routing/model-index.ts";
 import type { Candidate } from "../routing/route-plan.ts";
 import { BatchRunner } from "./batch-runner.ts";
+import type { ClientReply, ClientRequest } from "./client-io.ts";
+import type { Companions } from "./companions.ts";
 import type { Aliases, AuthConfig, GatewayConfig, ListenConfig } from "./config.ts";
 import { createGatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayIdentity, GatewayParts } from "./gateway-parts.ts";
 import { serveExchange } from "./serve-exchange.ts";
-import { listen } from "./server.ts";
+import { type ListeningServer, listen } from "./server.ts";
 import { StoredResponses } from "./stored-responses.ts";
 import { type UpstreamSettings, Upstreams } from "./upstream.ts";
 
@@ -36,7 +39,8 @@ export interface GatewayRules {
 }
 
 export interface GatewayOptions extends GatewayRules {
-  readonly listen: ListenConfig;
+  /** With `descriptor`, a socket that is bound already and that others listen on too. */
+  readonly listen: ListenConfig & { readonly descriptor?: number };
   readonly identity: GatewayIdentity;
   /** The fleet. The gateway is ready once `viewReady` settles. */
   readonly view: RegistryView;
@@ -45,6 +49,8 @@ export interface GatewayOptions extends GatewayRules {
   readonly meter: Meter;
   readonly resolveSecret: (reference: string) => Promise<string>;
   readonly control: GatewayParts["control"];
+  /** Default: this process serves alone. */
+  readonly companions?: Companions;
   readonly records: RecordStore;
   readonly objects: Objects;
   readonly batchSettings: BatchesConfig;
@@ -60,6 +66,10 @@ export interface Gateway {
    * no answer is cut. @throws what `compileRoutes` throws, and nothing has changed then.
    */
   reload(next: GatewayRules): void;
+  /** Another process has learnt this of an instance. */
+  learn(news: InstanceNews): void;
+  /** `Companions.isMine` says something else than before. */
+  partChanged(): void;
   /** Drains: readiness says so, no new connections, requests under way end. */
   close(): Promise<void>;
 }
@@ -69,33 +79,23 @@ const firstTokenMs = 60_000;
 
 /** Puts the parts of a gateway together and listens. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { view, clock, log } = options;
+  const { view, companions, clock, log } = options;
   const rules = compileRules(options);
   const { settings } = rules;
-  const conditions = new InstanceConditions(settings.ejection, clock);
+  const conditions = new InstanceConditions(settings.ejection, clock, (news) => companions?.tell(news));
+  const isDeclared = (key: string) => conditions.of(key).declaredLimit !== null;
   const admission = new Admission<Candidate>({
     settings: settings.admission,
     clock,
     limitOf: ({ key }) => conditions.of(key).limit,
+    ...(companions === undefined ? {} : { ledger: companions.slots(isDeclared) }),
   });
   const upstreams = new Upstreams({ ...upstreamSettings(settings), resolveSecret: options.resolveSecret });
   const metrics = createGatewayMetrics(options.metrics, {
     routable: () => countReady(view, conditions),
     waiting: () => admission.waiting,
   });
-  const monitor = new ReadinessMonitor({
-    view,
-    conditions,
-    probe: (record) => upstreams.probe(record),
-    settings: settings.probes,
-    clock,
-    onChange(key, unready) {
-      metrics.instanceChanged(key, unready);
-      admission.fleetChanged();
-      if (unready === undefined) log.info({ instance: key }, "instance ready");
-      else log.warn({ instance: key, reason: unready }, "instance unready");
-    },
-  });
+  const monitor = openMonitor(options, { conditions, admission, upstreams, metrics });
   const models = openModelIndex(view, clock);
   const stopPruning = view.onChange((snapshot) => {
     upstreams.retain(snapshot.instances.values());
@@ -108,16 +108,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
   options.viewReady.then(noteView, (error: unknown) => log.error({ error }, "no view of the fleet"));
   let turn = 0;
-  const batches = new BatchRunner({
-    store: options.objects.batches,
-    files: options.objects.files,
-    settings: options.batchSettings,
-    serve: (request, reply) => serveExchange(request, reply, parts),
-    // A process that starts anew under its name must not take itself for the one before.
-    holder: `${options.identity.instance} ${randomUUID()}`,
-    clock,
-    log,
-  });
+  const batches = openBatches(options, (request, reply) => serveExchange(request, reply, parts));
   const parts: GatewayParts = {
     ...options,
     ...models,
@@ -139,19 +130,82 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     url: server.url,
     reload: (next) => takeRules(parts, monitor, next),
+    learn: (news) => learn(parts, { monitor, view }, news),
+    partChanged: () => monitor.partChanged(),
     async close() {
       state.draining = true;
-      const batchesClosed = batches.close(parts.settings.timeouts.drainMs);
-      admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));
-      await Promise.all([server.close(parts.settings.timeouts.drainMs), batchesClosed]);
-      options.objects.close();
+      await drain(parts, server);
       monitor.close();
       stopPruning();
-      options.keys.close();
-      await upstreams.close();
-      await options.records.close();
+      await closeRest(parts, options.objects);
     },
   };
+}
+
+/** Lines of batches take the same way as requests of clients. */
+function openBatches(
+  { objects, batchSettings, identity, clock, log }: GatewayOptions,
+  serve: (request: ClientRequest, reply: ClientReply) => Promise<void>,
+): BatchRunner {
+  // A process that starts anew under its name must not take itself for the one before.
+  const holder = `${identity.instance} ${randomUUID()}`;
+  return new BatchRunner({
+    store: objects.batches,
+    files: objects.files,
+    settings: batchSettings,
+    serve,
+    holder,
+    clock,
+    log,
+  });
+}
+
+/** Lets end what is under way. */
+async function drain({ batches, admission, settings }: GatewayParts, server: ListeningServer): Promise<void> {
+  const { drainMs } = settings.timeouts;
+  const batchesClosed = batches.close(drainMs);
+  admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));
+  await Promise.all([server.close(drainMs), batchesClosed]);
+}
+
+async function closeRest({ keys, upstreams, records }: GatewayParts, objects: Objects): Promise<void> {
+  objects.close();
+  keys.close();
+  await upstreams.close();
+  await records.close();
+}
+
+/** Another process has learnt this of an instance. */
+function learn(
+  { conditions, admission }: GatewayParts,
+  { monitor, view }: { readonly monitor: ReadinessMonitor; readonly view: RegistryView },
+  news: InstanceNews,
+): void {
+  if (news.kind === "readiness") monitor.learn(news.key, news.unready);
+  else if (view.current().instances.has(news.key)) conditions.of(news.key).learn(news);
+  admission.fleetChanged();
+}
+
+/** Asks the instances whether they can take requests; where several processes serve, each asks its part of them. */
+function openMonitor(
+  { settings, view, companions, clock, log }: GatewayOptions,
+  parts: Pick<GatewayParts, "conditions" | "admission" | "upstreams" | "metrics">,
+): ReadinessMonitor {
+  return new ReadinessMonitor({
+    view,
+    conditions: parts.conditions,
+    probe: (record) => parts.upstreams.probe(record),
+    settings: settings.probes,
+    clock,
+    isMine: (key) => companions?.isMine(key) ?? true,
+    onChange(key, unready) {
+      companions?.tell({ kind: "readiness", key, unready });
+      parts.metrics.instanceChanged(key, unready);
+      parts.admission.fleetChanged();
+      if (unready === undefined) log.info({ instance: key }, "instance ready");
+      else log.warn({ instance: key, reason: unready }, "instance unready");
+    },
+  });
 }
 
 type CompiledRules = Pick<GatewayParts, "settings" | "auth" | "aliases" | "routes">;

@@ -71,6 +71,7 @@ function fleetMetrics(metrics: Metrics, { routable, waiting }: FleetState) {
   metrics.gauge({
     name: "nexus_gateway_instances",
     help: "Instances in the registry, by what the probes say.",
+    over: "max",
     labels: ["state"],
     collect: (gauge) => {
       const { ready, unready } = routable();

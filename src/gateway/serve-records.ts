@@ -42,7 +42,7 @@ export async function serveRecord(exchange: Exchange, parts: GatewayParts, path:
 }
 
 /** `GET /v1/nexus/requests?limit=20&model=ID&failed=true`: the newest first, from memory. */
-export function serveRecords(exchange: Exchange, parts: GatewayParts): void {
+export async function serveRecords(exchange: Exchange, parts: GatewayParts): Promise<void> {
   const query = new URL(exchange.request.target, "http://gateway").searchParams;
   const limit = Number(query.get("limit") ?? 20);
   if (!Number.isInteger(limit) || limit < 1 || limit > listMax) {
@@ -50,7 +50,7 @@ export function serveRecords(exchange: Exchange, parts: GatewayParts): void {
   }
   const { caller } = exchange;
   const model = query.get("model");
-  const data = parts.records.list(
+  const data = await parts.records.list(
     {
       ...(model === null ? {} : { model }),
       ...(query.get("failed") === "true" ? { failed: true } : {}),

@@ -28,11 +28,18 @@ export interface ListeningServer {
   close(graceMs: number): Promise<void>;
 }
 
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Of a socket that is bound to the address already, and that other processes listen on too. */
+  readonly descriptor?: number;
+}
+
 /**
  * The gateway's server: reads requests and hands each one to `serveExchange`. The common request is read by the fast
  * front; a connection with anything else on it goes to Node's own server, which is also the one that listens.
  */
-export async function listen(parts: GatewayParts, address: { host: string; port: number }): Promise<ListeningServer> {
+export async function listen(parts: GatewayParts, address: ListenAddress): Promise<ListeningServer> {
   const server = createNodeServer(parts);
   const connections = trackConnections(server);
   const upgraded = trackUpgraded(server);
@@ -42,7 +49,8 @@ export async function listen(parts: GatewayParts, address: { host: string; port:
     onHandOver: connections.add,
   });
   server.maxConnections = connectionsMax;
-  server.listen(address.port, address.host);
+  if (address.descriptor === undefined) server.listen(address.port, address.host);
+  else server.listen({ fd: address.descriptor });
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;

@@ -1,3 +1,5 @@
+import type { MetricSample, Over } from "./metric-sample.ts";
+
 /** Values of labels by name; a missing one counts as empty. */
 export type LabelValues<L extends string> = Readonly<Partial<Record<L, string | number>>>;
 
@@ -27,6 +29,7 @@ export interface FamilyDefinition {
   readonly name: string;
   readonly help: string;
   readonly labels: readonly string[];
+  readonly over: Over;
 }
 
 /** Sets of labels beyond this are not kept: a label that takes any value must not take all memory. */
@@ -66,10 +69,9 @@ class SeriesByLabels<S> {
   }
 }
 
-/** One metric with all its series, and how it is written in Prometheus's text format. */
+/** One metric with all its series. */
 export interface Family {
-  /** Lines without the final line break. */
-  text(): string;
+  sample(): MetricSample;
 }
 
 /** A counter or a gauge. */
@@ -101,11 +103,10 @@ export class ValueFamily<L extends string> implements Gauge<L>, Family {
     this.#series.clear();
   }
 
-  text(): string {
-    const { name } = this.#definition;
-    const lines = headOf(this.#definition);
-    for (const [labels, { value }] of this.#series.all()) lines.push(sample(name, labels, value));
-    return lines.join("\n");
+  sample(): MetricSample {
+    const { name, help, type, over } = this.#definition;
+    const series = [...this.#series.all()].map(([labels, { value }]) => [labels, [value]] as const);
+    return { name, help, type, over, buckets: [], series };
   }
 }
 
@@ -127,20 +128,10 @@ export class HistogramFamily<L extends string> implements Histogram<L>, Family {
     else this.#add(this.#series.of(labels), value);
   }
 
-  text(): string {
-    const { name } = this.#definition;
-    const lines = headOf({ ...this.#definition, type: "histogram" });
-    for (const [labels, counts] of this.#series.all()) {
-      const rest = labels === "" ? "" : `,${labels}`;
-      let total = 0;
-      for (const [index, bound] of [...this.#buckets, "+Inf"].entries()) {
-        total += counts[index] ?? 0;
-        lines.push(sample(`${name}_bucket`, `le="${bound}"${rest}`, total));
-      }
-      lines.push(sample(`${name}_sum`, labels, counts[this.#buckets.length + 1] ?? 0));
-      lines.push(sample(`${name}_count`, labels, total));
-    }
-    return lines.join("\n");
+  sample(): MetricSample {
+    const { name, help } = this.#definition;
+    const series = [...this.#series.all()].map(([labels, counts]) => [labels, [...counts]] as const);
+    return { name, help, type: "histogram", over: "sum", buckets: this.#buckets, series };
   }
 
   #add(counts: Float64Array, value: number): void {
@@ -150,14 +141,6 @@ export class HistogramFamily<L extends string> implements Histogram<L>, Family {
     const sum = this.#buckets.length + 1;
     counts[sum] = (counts[sum] ?? 0) + value;
   }
-}
-
-function headOf({ name, help, type }: FamilyDefinition & { readonly type: string }): string[] {
-  return [`# HELP ${name} ${help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`, `# TYPE ${name} ${type}`];
-}
-
-function sample(name: string, labels: string, value: number): string {
-  return labels === "" ? `${name} ${value}` : `${name}{${labels}} ${value}`;
 }
 
 function escapeLabel(value: string): string {

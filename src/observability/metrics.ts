@@ -8,6 +8,7 @@ import {
   HistogramFamily,
   ValueFamily,
 } from "./metric-family.ts";
+import { type MetricSample, type Over, renderSamples } from "./metric-sample.ts";
 
 /**
  * Every label that a metric may carry. Closed, because each value of a label is a time series kept for ever: ids of
@@ -33,6 +34,8 @@ export interface MetricDefinition<L extends MetricLabel = MetricLabel> {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly L[];
+  /** Of a gauge: what several processes say together. Default `sum`. */
+  readonly over?: Over;
 }
 
 /** The metrics of one process. */
@@ -53,6 +56,8 @@ export interface Metrics {
   readonly contentType: string;
   /** Everything in Prometheus's text format. */
   text(): Promise<string>;
+  /** Everything as of now. */
+  samples(): readonly MetricSample[];
   /** Stops measuring the event loop. Idempotent. */
   close(): void;
 }
@@ -84,22 +89,24 @@ export function createMetrics(): Metrics {
     if (collect !== undefined) collectors.push(() => collect(family));
     return family;
   };
+  const samples = () => {
+    for (const collect of collectors) collect();
+    return [...families.values()].map((family) => family.sample());
+  };
   const metrics: Metrics = {
     counter: (definition) => value("counter", definition),
     gauge: (definition) => value("gauge", definition),
     histogram: (definition) => add(definition.name, new HistogramFamily(toFamily(definition), [...definition.buckets])),
     contentType,
-    async text() {
-      for (const collect of collectors) collect();
-      return [...families.values()].map((family) => `${family.text()}\n`).join("\n");
-    },
+    text: async () => renderSamples(samples()),
+    samples,
     close: () => {},
   };
   return { ...metrics, close: addProcessMetrics(metrics) };
 }
 
-function toFamily({ name, help, labels = [] }: MetricDefinition): FamilyDefinition {
-  return { name, help, labels };
+function toFamily({ name, help, labels = [], over = "sum" }: MetricDefinition): FamilyDefinition {
+  return { name, help, labels, over };
 }
 
 /** Milliseconds between two looks at the event loop: 50 a second, which costs nothing that can be measured. */
@@ -122,13 +129,18 @@ function addProcessMetrics(metrics: Metrics): () => void {
     },
   });
   metrics
-    .gauge({ name: "process_start_time_seconds", help: "Start of the process in seconds since the epoch." })
+    .gauge({
+      name: "process_start_time_seconds",
+      help: "Start of the process in seconds since the epoch.",
+      over: "min",
+    })
     .set(Math.round(Date.now() / 1000 - process.uptime()));
   const loop = monitorEventLoopDelay({ resolution: loopResolutionMs });
   loop.enable();
   metrics.gauge({
     name: "nodejs_eventloop_lag_p99_seconds",
     help: "99th percentile of the event loop's lag since the last reading, in seconds.",
+    over: "max",
     collect: (gauge) => {
       // The histogram holds whole intervals; the lag is what each took beyond its resolution.
       const p99 = loop.count === 0 ? 0 : loop.percentile(99) / 1e9 - loopResolutionMs / 1e3;

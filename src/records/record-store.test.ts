@@ -54,30 +54,30 @@ test("the ring keeps the newest and gives them newest first", async () => {
   const store = openStore(undefined, { memoryMax: 3 });
   for (const id of ["a", "b", "c", "d"]) store.add(makeRecord(id));
   assert.deepEqual(
-    store.list({}, 10).map(({ id }) => id),
+    (await store.list({}, 10)).map(({ id }) => id),
     ["d", "c", "b"],
   );
   assert.equal(await store.find("a"), undefined);
   assert.equal((await store.find("b"))?.id, "b");
 });
 
-test("a filter leaves out what was not asked for", () => {
+test("a filter leaves out what was not asked for", async () => {
   const store = openStore(undefined);
   store.add(makeRecord("a", { model: "one" }));
   store.add(makeRecord("b", { model: "two", code: "backend_error", key: "k" }));
   assert.deepEqual(
-    store.list({ failed: true }, 9).map(({ id }) => id),
+    (await store.list({ failed: true }, 9)).map(({ id }) => id),
     ["b"],
   );
   assert.deepEqual(
-    store.list({ model: "one" }, 9).map(({ id }) => id),
+    (await store.list({ model: "one" }, 9)).map(({ id }) => id),
     ["a"],
   );
   assert.deepEqual(
-    store.list({ key: "k" }, 9).map(({ id }) => id),
+    (await store.list({ key: "k" }, 9)).map(({ id }) => id),
     ["b"],
   );
-  assert.equal(store.list({}, 1).length, 1);
+  assert.equal((await store.list({}, 1)).length, 1);
 });
 
 test("what has left memory is found on disk, by another process too, and what is not the asker's is not", () =>

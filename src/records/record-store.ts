@@ -10,8 +10,17 @@ export interface RecordStoreOptions {
   readonly directory: string | undefined;
   /** Names this process among those that write into the directory. */
   readonly writer: string;
+  /** Default: there are none. */
+  readonly peers?: RecordPeers;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** What other processes have in memory that serve the same address. */
+export interface RecordPeers {
+  record(id: string): Promise<readonly RequestRecord[]>;
+  /** As `list` of each of them. */
+  records(filter: RecordFilter, limit: number): Promise<readonly RequestRecord[]>;
 }
 
 export interface RecordFilter {
@@ -76,15 +85,32 @@ export class RecordStore {
     id: string,
     isWanted: (record: RequestRecord) => boolean = () => true,
   ): Promise<RequestRecord | undefined> {
-    for (const record of this.#newestFirst()) if (record.id === id && isWanted(record)) return record;
-    const waiting = this.#pending.findLast((record) => record.id === id && isWanted(record));
-    if (waiting !== undefined || this.#files === undefined) return waiting;
+    const own = this.findHere(id, isWanted);
+    if (own !== undefined) return own;
+    const others = (await this.#options.peers?.record(id)) ?? [];
+    const known = others.find(isWanted);
+    if (known !== undefined || this.#files === undefined) return known;
     await this.#writing;
     return this.#files.find(id, isWanted);
   }
 
-  /** The newest first, from memory. */
-  list(filter: RecordFilter, limit: number): readonly RequestRecord[] {
+  /** As `find`, from this process's memory alone. */
+  findHere(id: string, isWanted: (record: RequestRecord) => boolean = () => true): RequestRecord | undefined {
+    for (const record of this.#newestFirst()) if (record.id === id && isWanted(record)) return record;
+    return this.#pending.findLast((record) => record.id === id && isWanted(record));
+  }
+
+  /** The newest first, from the memory of this process and its peers. */
+  async list(filter: RecordFilter, limit: number): Promise<readonly RequestRecord[]> {
+    const own = this.listHere(filter, limit);
+    const others = (await this.#options.peers?.records(filter, limit)) ?? [];
+    if (others.length === 0) return own;
+    const newestFirst = (a: RequestRecord, b: RequestRecord) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0);
+    return [...own, ...others].sort(newestFirst).slice(0, limit);
+  }
+
+  /** The newest first, from this process's memory alone. */
+  listHere(filter: RecordFilter, limit: number): readonly RequestRecord[] {
     const found: RequestRecord[] = [];
     for (const record of this.#newestFirst()) {
       if (found.length >= limit) break;

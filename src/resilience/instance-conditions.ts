@@ -21,14 +21,17 @@ export class InstanceCondition {
   /** Requests at once, as its metadata says; null is unknown. */
   declaredLimit: number | null = null;
   readonly #clock: Clock;
+  readonly #tell: (news: UnnamedNews) => void;
   readonly #adaptiveLimit: AdaptiveLimit;
   readonly #penalty: Penalty;
   #unready: string | undefined;
   #limitedUntil = 0;
 
-  constructor(settings: EjectionSettings, clock: Clock) {
+  /** `tell` hears what other processes should know. */
+  constructor(settings: EjectionSettings, clock: Clock, tell: (news: UnnamedNews) => void = () => {}) {
     this.ejection = new Ejection(settings, clock);
     this.#clock = clock;
+    this.#tell = tell;
     this.#adaptiveLimit = new AdaptiveLimit(clock);
     this.#penalty = new Penalty(clock);
   }
@@ -82,8 +85,10 @@ export class InstanceCondition {
   /** The answer was good to its end. */
   succeed(): void {
     this.#adaptiveLimit.succeed(this.inFlight--);
-    if (this.ejection.isOnTrial) this.#penalty.raiseTo(comebackPenalty);
+    const wasOnTrial = this.ejection.isOnTrial;
+    if (wasOnTrial) this.#penalty.raiseTo(comebackPenalty);
     this.ejection.succeed();
+    if (wasOnTrial) this.#tell({ kind: "back" });
   }
 
   /** The attempt failed before its answer began, after `elapsedMs`. */
@@ -91,17 +96,19 @@ export class InstanceCondition {
     if (failure.status === 429) {
       this.#adaptiveLimit.refuse(this.inFlight);
       const askedMs = (failure.error.retryAfterSeconds ?? refusedMs / 1_000) * 1_000;
-      this.#limitedUntil = this.#clock.monotonic() + Math.min(limitedMsMax, askedMs);
+      const forMs = Math.min(limitedMsMax, askedMs);
+      this.#limitedUntil = this.#clock.monotonic() + forMs;
+      this.#tell({ kind: "limited", forMs });
     }
     if (failure.status === 429 || (failure.countsAgainstInstance && elapsedMs < fastFailureMs)) this.#penalty.add(1);
-    if (failure.countsAgainstInstance) this.ejection.fail(failure.message);
+    if (failure.countsAgainstInstance) this.#count(failure.message);
     else this.ejection.withdraw();
     this.inFlight--;
   }
 
   /** The answer began and broke off or stalled. */
   breakOff(reason: string): void {
-    this.ejection.fail(reason);
+    this.#count(reason);
     this.inFlight--;
   }
 
@@ -110,7 +117,30 @@ export class InstanceCondition {
     this.ejection.withdraw();
     this.inFlight--;
   }
+
+  /** Another process has learnt this. */
+  learn(news: Exclude<InstanceNews, { readonly kind: "readiness" }>): void {
+    if (news.kind === "limited") {
+      this.#limitedUntil = Math.max(this.#limitedUntil, this.#clock.monotonic() + news.forMs);
+    } else if (news.kind === "ejected") this.ejection.takeOut(news.forMs, news.reason);
+    else {
+      this.#penalty.raiseTo(comebackPenalty);
+      this.ejection.succeed();
+    }
+  }
+
+  #count(reason: string): void {
+    const wasOut = this.ejection.outForMs > 0;
+    this.ejection.fail(reason);
+    const forMs = this.ejection.outForMs;
+    if (!wasOut && forMs > 0) this.#tell({ kind: "ejected", forMs, reason: this.ejection.reason ?? reason });
+  }
 }
+
+type UnnamedNews =
+  | { readonly kind: "limited"; readonly forMs: number }
+  | { readonly kind: "ejected"; readonly forMs: number; readonly reason: string }
+  | { readonly kind: "back" };
 
 /** The part of an instance's record that its condition depends on. */
 interface Described {
@@ -124,9 +154,13 @@ export class InstanceConditions {
   readonly #clock: Clock;
   #instances: ReadonlyMap<string, Described> = new Map();
 
-  constructor(settings: EjectionSettings, clock: Clock) {
+  readonly #tell: (news: InstanceNews) => void;
+
+  /** `tell` hears what other processes should know. */
+  constructor(settings: EjectionSettings, clock: Clock, tell: (news: InstanceNews) => void = () => {}) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#tell = tell;
   }
 
   /** For every instance that is known and all that come. */
@@ -138,7 +172,7 @@ export class InstanceConditions {
   of(key: string): InstanceCondition {
     let condition = this.#byKey.get(key);
     if (condition === undefined) {
-      condition = new InstanceCondition(this.#settings, this.#clock);
+      condition = new InstanceCondition(this.#settings, this.#clock, (news) => this.#tell({ ...news, key }));
       condition.declaredLimit = this.#limitOf(key);
       this.#byKey.set(key, condition);
     }

@@ -27,12 +27,16 @@ export interface ReadinessMonitorOptions {
   readonly clock: Clock;
   /** Told when an instance becomes ready (`undefined`) or unready (why). */
   readonly onChange: (key: string, unready: string | undefined) => void;
+  /** Where several processes share a fleet, each asks its part of it. Default: all of it. */
+  readonly isMine?: (key: string) => boolean;
 }
 
 interface Watched {
   record: InstanceRecord;
   silences: number;
   cancelTimer: () => void;
+  /** Whether its next probe is planned. */
+  isWaiting: boolean;
   running: boolean;
 }
 
@@ -62,6 +66,18 @@ export class ReadinessMonitor {
     if (isSooner) for (const key of this.#watched.keys()) this.hurry(key);
   }
 
+  /** Another part of the fleet is to be asked from here: what is new in it, at once. */
+  partChanged(): void {
+    for (const [key, watched] of this.#watched) {
+      if (!watched.isWaiting && !watched.running && this.#isMine(key)) this.#schedule(key, watched, 0);
+    }
+  }
+
+  /** What another process found. */
+  learn(key: string, unready: string | undefined): void {
+    if (this.#watched.has(key)) this.#options.conditions.of(key).unready = unready;
+  }
+
   /** Asks now instead of at the next turn: a request has just failed there. */
   hurry(key: string): void {
     const watched = this.#watched.get(key);
@@ -85,12 +101,12 @@ export class ReadinessMonitor {
     for (const [key, record] of instances) {
       const watched = this.#watched.get(key);
       if (watched === undefined) {
-        const fresh: Watched = { record, silences: 0, cancelTimer: () => {}, running: false };
+        const fresh: Watched = { record, silences: 0, cancelTimer: () => {}, isWaiting: false, running: false };
         this.#watched.set(key, fresh);
-        this.#schedule(key, fresh, 0);
+        if (this.#isMine(key)) this.#schedule(key, fresh, 0);
       } else if (watched.record !== record) {
         watched.record = record;
-        if (!watched.running) this.#schedule(key, watched, 0);
+        if (!watched.running && this.#isMine(key)) this.#schedule(key, watched, 0);
       }
     }
     this.#options.conditions.retain(instances);
@@ -98,18 +114,26 @@ export class ReadinessMonitor {
 
   #schedule(key: string, watched: Watched, delayMs: number): void {
     watched.cancelTimer();
+    watched.isWaiting = true;
     watched.cancelTimer = this.#options.clock.after(delayMs, () => void this.#probe(key, watched));
+  }
+
+  #isMine(key: string): boolean {
+    return this.#options.isMine?.(key) ?? true;
   }
 
   async #probe(key: string, watched: Watched): Promise<void> {
     const { clock } = this.#options;
     const startedAt = clock.monotonic();
     const { record } = watched;
+    watched.isWaiting = false;
     watched.running = true;
     const result = await this.#options.probe(record);
     watched.running = false;
     if (this.#closed || this.#watched.get(key) !== watched) return;
     this.#apply(key, watched, result);
+    // One that was asked in a hurry for somebody else.
+    if (!this.#isMine(key)) return;
     // From start to start, and at once when the record changed meanwhile.
     const elapsed = clock.monotonic() - startedAt;
     const intervalMs = record.secret === null ? this.#settings.intervalMs : this.#settings.keyedIntervalMs;

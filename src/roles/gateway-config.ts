@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
-import { LiveConfig } from "../config/live-config.ts";
+import { LiveConfig, type PrepareConfig } from "../config/live-config.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { DataPaths } from "../config/paths.ts";
 import { historyOf, type ReloadHistory, reportReloads } from "../config/reload-history.ts";
@@ -40,7 +40,7 @@ export async function prepareGateway(configured: ConfiguredGateway, config: Conf
 
 export interface FollowConfigOptions {
   readonly loaded: LoadedConfig;
-  readonly configured: ConfiguredGateway;
+  readonly prepare: PrepareConfig;
   /** Whether a platform's parent writes the file. */
   readonly isChild: boolean;
   readonly metrics: Metrics;
@@ -50,11 +50,11 @@ export interface FollowConfigOptions {
 
 /** A gateway follows its configuration file, be it the operator's or the one that its parent writes. */
 export function followGatewayConfig(options: FollowConfigOptions): LiveConfig {
-  const { loaded, configured, isChild, metrics, clock, log } = options;
+  const { loaded, prepare, isChild, metrics, clock, log } = options;
   const { paths } = loaded;
   const live = new LiveConfig({
     loaded,
-    prepare: (next) => prepareGateway(configured, next.config),
+    prepare,
     onChange: () => noteTaken(),
     clock,
     log,

@@ -16,7 +16,7 @@ import { createUsageStore } from "../keys/usage-store.ts";
 import type { Database } from "../store/open-database.ts";
 
 export interface MeteringOptions {
-  readonly loaded: LoadedConfig;
+  readonly loaded: Pick<LoadedConfig, "config" | "paths">;
   readonly database: Database;
   /** Where limits are counted: in this process, or in one that counts for several. */
   readonly ledger: LimitLedger;
