@@ -75,13 +75,14 @@ async function load(input: LoadConfigInput, isAgain: boolean): Promise<LoadedCon
 
 /** Paths in the file are meant from where the file is, wherever the command was given. */
 function resolvePaths(config: Config, base: string): Config {
-  const { models, registry, services, database, prices } = config;
+  const { models, registry, services, database, prices, files } = config;
   return {
     ...config,
     database: database.url?.startsWith("sqlite:")
       ? { url: `sqlite:${resolve(base, database.url.slice("sqlite:".length))}` }
       : database,
     prices: prices.file === undefined ? prices : { file: resolve(base, prices.file) },
+    files: files.directory === undefined ? files : { ...files, directory: resolve(base, files.directory) },
     models: models.directory === undefined ? models : { ...models, directory: resolve(base, models.directory) },
     registry: registry.staticFile === undefined ? registry : { staticFile: resolve(base, registry.staticFile) },
     services: services.map((service) =>

@@ -109,7 +109,9 @@ export function createBatchStore({
 }): BatchStore {
   return {
     ...clientSide(database, clock),
-    ...runnerSide(database, clock),
+    ...leasing(database, clock),
+    ...progress(database, clock),
+    ...answering(database),
   };
 }
 
@@ -172,7 +174,8 @@ function clientSide(database: Database, clock: Clock): Pick<BatchStore, "add" | 
   };
 }
 
-function runnerSide(database: Database, clock: Clock): Omit<BatchStore, "add" | "find" | "page" | "cancel" | "reads"> {
+/** Who works on what. */
+function leasing(database: Database, clock: Clock): Pick<BatchStore, "claim" | "renew" | "release"> {
   return {
     async claim({ holder, until }, max) {
       const now = clock.now();
@@ -205,6 +208,12 @@ function runnerSide(database: Database, clock: Clock): Omit<BatchStore, "add" | 
           .execute(),
       );
     },
+  };
+}
+
+/** From one status to the next. */
+function progress(database: Database, clock: Clock): Pick<BatchStore, "advance" | "finish"> {
+  return {
     advance: (holder, id, { status, total }) =>
       database.write(async (transaction) => {
         const row = await heldRow(transaction, holder, id);
@@ -218,6 +227,32 @@ function runnerSide(database: Database, clock: Clock): Omit<BatchStore, "add" | 
           .execute();
         return true;
       }),
+    finish: (holder, id, { status, errors = [], outputFileId = null, errorFileId = null }) =>
+      database.write(async (transaction) => {
+        const row = await heldRow(transaction, holder, id);
+        if (row === undefined) return false;
+        const files = { output_file_id: outputFileId, error_file_id: errorFileId };
+        await transaction
+          .updateTable("batches")
+          .set({
+            ...files,
+            status,
+            errors: JSON.stringify(errors),
+            moments: withMoment(row, status, clock.now()),
+            holder: null,
+            held_until: 0,
+          })
+          .where("id", "=", id)
+          .execute();
+        await transaction.deleteFrom("batch_answers").where("batch_id", "=", id).execute();
+        return true;
+      }),
+  };
+}
+
+/** Answers until they are in a file. */
+function answering(database: Database): Pick<BatchStore, "answeredLines" | "keepAnswer" | "answers"> {
+  return {
     async answeredLines(id) {
       const rows = await database.read((db) =>
         db.selectFrom("batch_answers").select("line").where("batch_id", "=", id).execute(),
@@ -256,26 +291,6 @@ function runnerSide(database: Database, clock: Clock): Omit<BatchStore, "add" | 
       );
       return rows.map(({ line, document }) => ({ line, isError, document }));
     },
-    finish: (holder, id, { status, errors = [], outputFileId = null, errorFileId = null }) =>
-      database.write(async (transaction) => {
-        const row = await heldRow(transaction, holder, id);
-        if (row === undefined) return false;
-        const files = { output_file_id: outputFileId, error_file_id: errorFileId };
-        await transaction
-          .updateTable("batches")
-          .set({
-            ...files,
-            status,
-            errors: JSON.stringify(errors),
-            moments: withMoment(row, status, clock.now()),
-            holder: null,
-            held_until: 0,
-          })
-          .where("id", "=", id)
-          .execute();
-        await transaction.deleteFrom("batch_answers").where("batch_id", "=", id).execute();
-        return true;
-      }),
   };
 }
 

@@ -1,8 +1,8 @@
-import { sql } from "kysely";
+import { sql, type Transaction } from "kysely";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Database } from "../store/open-database.ts";
-import type { FilesTable } from "../store/tables.ts";
+import type { FilesTable, Tables } from "../store/tables.ts";
 import type { FilesConfig } from "./config.ts";
 import { type Page, type PageQuery, readPage } from "./page-store.ts";
 
@@ -50,10 +50,7 @@ export function createFileStore({ database, clock, limits }: FileStoreOptions): 
       const { createdAt, expiresAt, tenant, ...rest } = file;
       const row = { ...rest, tenant_id: tenant, created_at: createdAt, expires_at: expiresAt };
       await database.write(async (transaction) => {
-        const sums = await sql<{ total: number; own: number }>`select coalesce(sum(bytes), 0) as total,
-          coalesce(sum(case when tenant_id = ${tenant} and purpose <> ${resultPurpose} then bytes else 0 end), 0) as own
-          from files`.execute(transaction);
-        requireRoom(file, sums.rows[0] ?? { total: 0, own: 0 }, limits);
+        requireRoom(file, await readTaken(transaction, tenant), limits);
         await transaction
           .insertInto("files")
           .values(row)
@@ -105,10 +102,23 @@ export function createFileStore({ database, clock, limits }: FileStoreOptions): 
   };
 }
 
+/** Bytes of all files, and of those that one tenant has uploaded. */
+interface Taken {
+  readonly total: number;
+  readonly own: number;
+}
+
+async function readTaken(transaction: Transaction<Tables>, tenant: string): Promise<Taken> {
+  const sums = await sql<Taken>`select coalesce(sum(bytes), 0) as total,
+    coalesce(sum(case when tenant_id = ${tenant} and purpose <> ${resultPurpose} then bytes else 0 end), 0) as own
+    from files`.execute(transaction);
+  return sums.rows[0] ?? { total: 0, own: 0 };
+}
+
 /** @throws NexusError `storage_full` */
 function requireRoom(
   { bytes, purpose }: StoredFile,
-  { total, own }: { readonly total: number; readonly own: number },
+  { total, own }: Taken,
   { tenantBytesMax, bytesMax }: FilesConfig,
 ): void {
   if (purpose !== resultPurpose && own + bytes > tenantBytesMax) {

@@ -66,6 +66,11 @@ function openSocket(sockets: Set<Socket>): Socket {
 /** A connection on which something else went wrong than a statement is not used again. */
 function guard(client: PoolClient): PostgresPoolClient {
   let broken: unknown;
+  // The pool listens while nobody uses it. Without a listener a connection that breaks in a transaction ends the process.
+  const onError = (error: unknown) => {
+    broken ??= error;
+  };
+  client.on("error", onError);
   const query = async (text: string, parameters: readonly unknown[]) => {
     if (broken !== undefined) throw broken;
     try {
@@ -77,6 +82,9 @@ function guard(client: PoolClient): PostgresPoolClient {
   };
   return {
     query: query as unknown as PostgresPoolClient["query"],
-    release: () => client.release(broken !== undefined),
+    release() {
+      client.off("error", onError);
+      client.release(broken !== undefined);
+    },
   };
 }

@@ -9,7 +9,9 @@ import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { openTestKeys } from "../support/keys.ts";
+import { needs } from "../support/needs.ts";
 import { makeTestDatabaseUrl } from "../support/objects.ts";
+import { hasPostgres, startPostgres } from "../support/postgres.ts";
 
 const endpoint = "/v1/chat/completions";
 
@@ -342,6 +344,30 @@ describe("a batch", { timeout: 120_000 }, () => {
     // Under way: asked at the moment of a kill, or answered in that moment and not yet stored.
     assert.ok(twice.length <= 4, `asked twice: ${twice.join(", ")}`);
     assert.equal(asked.size, 200);
+  });
+
+  // proves: batches.survive
+  it("waits for a database that is killed in its middle", needs("PostgreSQL", hasPostgres), async (t) => {
+    const postgres = await startPostgres();
+    t.after(() => postgres.close());
+    const backend = await startFakeBackend("nexus", { models: [{ id: "tiny" }], faults: { delayFirstByteMs: 30 } });
+    t.after(() => backend.close());
+    const directory = await makeDirectory(t);
+    const gateway = await startTestGateway({ databaseUrl: await postgres.makeDatabase(), files: { directory } });
+    t.after(() => gateway.close());
+    gateway.view.set([recordOf(backend)]);
+    const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 });
+    const { id } = await handIn(client, lines(60));
+    await backend.until(() => askedIds(backend).length >= 20);
+    await postgres.kill();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const asked = askedIds(backend).length;
+    assert.ok(asked < 60, "it goes on without knowing what it has");
+    await postgres.start();
+    const done = await whenIs(client, id, "completed");
+    assert.deepEqual(done.request_counts, { total: 60, completed: 60, failed: 0 });
+    const ids = askedIds(backend);
+    assert.deepEqual([ids.length, new Set(ids).size], [60, 60], "what was answered is kept until it can be stored");
   });
 
   // proves: responses.outlives

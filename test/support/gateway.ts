@@ -9,7 +9,7 @@ import { createGateway, type Gateway, type GatewayRules } from "../../src/gatewa
 import type { KeyStore } from "../../src/keys/key-store.ts";
 import type { PriceList } from "../../src/keys/price-list.ts";
 import { batchesConfigSchema, filesConfigSchema, responsesConfigSchema } from "../../src/objects/config.ts";
-import { openObjects } from "../../src/objects/open-objects.ts";
+import { type Objects, openObjects } from "../../src/objects/open-objects.ts";
 import { createMetrics } from "../../src/observability/metrics.ts";
 import { recordsConfigSchema } from "../../src/records/config.ts";
 import { RecordStore } from "../../src/records/record-store.ts";
@@ -131,16 +131,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       log: recordingLogger(lines),
     }),
     batchSettings: batchesConfigSchema.parse(options.batches ?? {}),
-    objects: openObjects({
-      directory: join(directory, "files"),
-      log: recordingLogger(lines),
-      database: desk.database,
-      settings: {
-        responses: responsesConfigSchema.parse({}),
-        files: filesConfigSchema.parse(options.files ?? {}),
-      },
-      clock: systemClock,
-    }),
+    objects: openTestObjects(directory, desk, options, lines),
     metrics,
     log: recordingLogger(lines),
     clock: systemClock,
@@ -180,6 +171,21 @@ function toRules({ settings = {}, auth = "keys", aliases = {}, routes = [] }: Ga
 }
 
 /** Keys as a gateway and its operator have them; problems become log lines. */
+function openTestObjects(
+  directory: string,
+  { database }: TestKeys,
+  { files = {} }: TestGatewayOptions,
+  lines: LogLine[],
+): Objects {
+  return openObjects({
+    database,
+    directory: join(directory, "files"),
+    settings: { responses: responsesConfigSchema.parse({}), files: filesConfigSchema.parse(files) },
+    clock: systemClock,
+    log: recordingLogger(lines),
+  });
+}
+
 function openDesk(
   directory: string,
   { prices, databaseUrl: url }: TestGatewayOptions,
