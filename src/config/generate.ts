@@ -4,6 +4,7 @@ import { type ConfigKey, listConfigKeys, toJsonSchema } from "./config-keys.ts";
 import { environmentLocations, environmentOverrides } from "./environment.ts";
 import { renderErrors } from "./render-errors.ts";
 import { renderOperations } from "./render-operations.ts";
+import { restartKeys } from "./restart-keys.ts";
 import { configSchema } from "./schema.ts";
 
 /** What is generated from the schema, by its path in the repository. */
@@ -34,6 +35,9 @@ directory, else \`nexus.yaml\` in the working directory. The environment stands 
 \`nexus config explain KEY\` describes a key. \`nexus.example.yaml\` is a file with every key in it. The file is followed while Nexus
 runs: see [the guide](../guides/configuration.md).
 
+The file is followed, and a change of it holds without a restart, where a key doesn't say that it takes one:
+[Changing the configuration while Nexus runs](../guides/configuration.md).
+
 An unknown key is refused, with the one that was probably meant. Secrets are given by reference, \`env:NAME\`,
 \`file:/absolute/path\` or, for the keys of servers, \`command:LINE\`, never as such. Relative paths are meant from where the file is.
 
@@ -51,9 +55,16 @@ ${sections.join("\n\n")}
 }
 
 function renderKey({ path, type, description, default: fallback, required }: ConfigKey): string {
-  const rest = required ? ["required"] : fallback === undefined ? [] : [`default \`${JSON.stringify(fallback)}\``];
+  const rest = [
+    ...(required ? ["required"] : fallback === undefined ? [] : [`default \`${JSON.stringify(fallback)}\``]),
+    ...(takesRestart(path) ? ["a change takes a restart"] : []),
+  ];
   const text = description === "" ? "" : `  \n  ${description}`;
   return `- **\`${path}\`**: ${[type, ...rest].join("; ")}${text}`;
+}
+
+function takesRestart(path: string): boolean {
+  return restartKeys.some((each) => `${path}.`.startsWith(`${each.path.join(".")}.`));
 }
 
 /** Writes what has changed. Resolves to the paths that were written. */

@@ -140,3 +140,23 @@ test("a disk that cannot be written costs records and nothing else", () =>
     assert.equal(store.dropped, 1);
     assert.equal((await store.find("a"))?.id, "a");
   }));
+
+test("other settings keep the newest that fit, in memory at once and on disk from the next write on", () =>
+  withDirectory(async (directory) => {
+    const store = openStore(directory, { memoryMax: 4 });
+    const idsAfter = async (settings: Record<string, number>, ...added: string[]) => {
+      store.configure(recordsConfigSchema.parse(settings));
+      for (const id of added) store.add(makeRecord(id));
+      return (await store.list({}, 10)).map(({ id }) => id).join("");
+    };
+    for (const id of ["a", "b", "c", "d", "e"]) store.add(makeRecord(id));
+    assert.equal(await idsAfter({ memoryMax: 2 }), "ed");
+    assert.equal(await idsAfter({ memoryMax: 2 }, "f"), "fe");
+    assert.equal(await idsAfter({ memoryMax: 4 }), "fe");
+    assert.equal(await idsAfter({ memoryMax: 4 }, "g", "h", "i"), "ihgf");
+    assert.equal(await idsAfter({ memoryMax: 0, diskBytesMax: 0 }, "j"), "");
+    await store.close();
+    assert.equal((await store.find("i"))?.id, "i");
+    assert.equal(await store.find("j"), undefined);
+    assert.equal(await idsAfter({ memoryMax: 1 }, "k", "l"), "l");
+  }));

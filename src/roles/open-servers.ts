@@ -16,7 +16,7 @@ export interface ServersOptions {
   /** Name of this machine in records. */
   readonly hostId: string;
   readonly registry: Registry;
-  readonly supervisor: Supervisor;
+  readonly supervisor: Pick<Supervisor, "status">;
   readonly resolveSecret: ResolveSecret;
   readonly clock: Clock;
   readonly log: Logger;

@@ -102,3 +102,23 @@ test("an instance is probed and left out by the new rules", { timeout: 30_000 },
   gateway.reload({ settings: { ...slow, probes: { intervalMs: 20 } } });
   await until(async () => (await ready()) === 0);
 });
+
+// proves: keys.revoked-at-once
+test("what a key may do changes without a reload, within a second", { timeout: 30_000 }, async (t) => {
+  const { gateway } = await open(t);
+  const within = async (what: string, isSo: () => Promise<boolean>) => {
+    const start = performance.now();
+    while (!(await isSo())) assert.ok(performance.now() - start < 1_000, what);
+  };
+  const answer = async () => codeOf(await chat(gateway));
+  assert.equal(await answer(), "none");
+  const [key] = (await gateway.keys.list()).filter(({ name }) => name.startsWith("test "));
+  const change = (limits: Parameters<typeof gateway.keys.change>[1]["limits"]) =>
+    gateway.keys.change(key?.id ?? "", { limits });
+  await change({ models: ["other"] });
+  await within("held to its models", async () => (await answer()) === "permission_denied");
+  await change({ models: null, requests_per_minute: 1 });
+  await within("held to its limit", async () => (await answer()) === "rate_limit_exceeded");
+  await change({ requests_per_minute: null });
+  await within("let through again", async () => (await answer()) === "none");
+});
