@@ -12,6 +12,8 @@ export interface LineAsking {
   readonly clock: Clock;
   /** Aborted when the line need not be answered any more: the backend stops. */
   readonly signal: AbortSignal;
+  /** Aborted when nothing may be begun any more: what is asked may end, and nothing is waited for. */
+  readonly stopping: AbortSignal;
 }
 
 /** Times that a line is asked of instances that fail it; what only has to wait is not counted. */
@@ -20,7 +22,7 @@ const pauseMs = { min: 1_000, max: 60_000 };
 
 /**
  * Asks one line of a batch until there is an answer that counts: what is full, limited or away is waited for.
- * Undefined when it was aborted.
+ * Undefined when it was aborted, or would have to wait when nothing may be begun any more.
  */
 export async function askLine(
   batch: Batch,
@@ -39,7 +41,7 @@ export async function askLine(
     if (again === "fail") failures++;
     if (again === "keep" || failures >= failuresMax) return toLineAnswer(request, answer);
     await pause(pauseAfter(answer, turn), asking);
-    if (asking.signal.aborted) return undefined;
+    if (asking.stopping.aborted) return undefined;
   }
 }
 
@@ -89,13 +91,14 @@ function pauseAfter({ headers }: CollectedAnswer, turn: number): number {
   return Math.min(pauseMs.max, Math.max(pauseMs.min, Number.isFinite(said) ? said : own));
 }
 
-function pause(ms: number, { clock, signal }: LineAsking): Promise<void> {
+function pause(ms: number, { clock, stopping }: LineAsking): Promise<void> {
+  if (stopping.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
   const cancel = clock.after(ms, resolve);
   const stop = () => {
     cancel();
     resolve();
   };
-  signal.addEventListener("abort", stop, { once: true });
-  return promise.finally(() => signal.removeEventListener("abort", stop));
+  stopping.addEventListener("abort", stop, { once: true });
+  return promise.finally(() => stopping.removeEventListener("abort", stop));
 }

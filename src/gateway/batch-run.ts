@@ -35,6 +35,7 @@ export class BatchRun {
   readonly #parts: BatchRunParts;
   /** What is asked of backends is cancelled. */
   readonly #cut = new AbortController();
+  readonly #stopping = new AbortController();
   #stopped: StopReason | undefined;
   /** What is wrong with the batch as a whole. */
   #problem: BatchProblem | undefined;
@@ -47,6 +48,7 @@ export class BatchRun {
   /** Begins no more lines; cuts those that are asked, except when closing: these may end. The first reason counts. */
   stop(reason: StopReason): void {
     this.#stopped ??= reason;
+    this.#stopping.abort();
     if (reason !== "closing") this.cut();
   }
 
@@ -137,7 +139,13 @@ export class BatchRun {
   async #answerTo(request: BatchRequest | LineProblem): Promise<LineAnswer | undefined> {
     if ("code" in request) return toProblemAnswer(request);
     const { serve, clock, settings } = this.#parts;
-    const asking = { serve, clock, answerBytesMax: settings.answerBytesMax, signal: this.#cut.signal };
+    const asking = {
+      serve,
+      clock,
+      answerBytesMax: settings.answerBytesMax,
+      signal: this.#cut.signal,
+      stopping: this.#stopping.signal,
+    };
     const answer = this.#stopped === undefined ? await askLine(this.batch, request, asking) : undefined;
     if (answer !== undefined || this.#stopped !== "expired") return answer;
     const message = "The batch's completion window was over before this line was answered.";

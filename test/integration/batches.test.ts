@@ -286,6 +286,28 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     await whenIs(client, batch.id, "completed");
   });
 
+  // proves: batches.idle
+  it("does not hold up a gateway that stops while its lines wait", async (t) => {
+    const second = await startTestGateway({ databaseUrl: gateway.desk.url, files: { directory } });
+    const closed = { done: false };
+    t.after(async () => {
+      if (!closed.done) await second.close();
+    });
+    const busy = recordOf(backend, { maxConcurrency: 1 });
+    for (const one of [gateway, second]) one.view.set([busy]);
+    backend.set({ faults: { delayFirstByteMs: 300 } });
+    const batch = await handIn(clientOf(second.key, second), lines(12));
+    await until("a line is asked", async () => (backend.inFlight > 0 ? true : undefined));
+    const startedAt = performance.now();
+    await second.close();
+    closed.done = true;
+    assert.ok(performance.now() - startedAt < 5_000, "it waited for lines that wait");
+    backend.set({ faults: {} });
+    assert.equal((await whenIs(client, batch.id, "completed")).request_counts?.completed, 12);
+    const ids = askedIds(backend);
+    assert.deepEqual([ids.length, new Set(ids).size], [12, 12], "what was asked when it stopped was let end");
+  });
+
   // proves: batches.one-runner
   it("is served once, however many gateways there are", async (t) => {
     const others = await Promise.all(
