@@ -79,6 +79,8 @@ export const requirements = {
   "gateway.cut-stream": "A stream that breaks ends with an error event and without `[DONE]`.",
   "gateway.retry": "A request is sent again before the first byte only, on another instance, within a budget.",
   "gateway.none-left": "Without a working instance the answer is 503 with `Retry-After` within 100 ms.",
+  "gateway.answer-headers": "An answer says who served it, in how many attempts, and how long it waited for a slot.",
+  "gateway.exhausted": "Clients are told not to repeat what every instance has failed, or what the budget forbids.",
   "gateway.framing": "Events reach the client whole, however the backend's bytes are cut.",
   "gateway.many-streams": "64 streams at once arrive complete, each its own.",
   "gateway.large-prompt": "A prompt of 1 MB is served.",
@@ -152,10 +154,13 @@ export const requirements = {
   "cli.config": "`config` shows, explains and validates, and unknown settings get a close name.",
   "reload.no-request-lost": "Aliases, routes and timeouts change under steady requests, and none is lost.",
   "reload.all-or-nothing": "A file with anything wrong in it, or with a change that takes a restart, changes nothing.",
-  "reload.refusal-visible": "A refused file is told with its lines and reasons: by the verb, the status, the log and the metrics.",
-  "reload.followed": "The file is followed, whoever replaces it and however; SIGHUP, the verb and the control API reload too.",
+  "reload.refusal-visible":
+    "A refused file is told with its lines and reasons: by the verb, the status, the log and the metrics.",
+  "reload.followed":
+    "The file is followed, whoever replaces it and however; SIGHUP, the verb and the control API reload too.",
   "reload.only-what-changed": "A reload starts, stops and restarts what changed in the file, and nothing else.",
-  "reload.survives": "A gateway or parent that was killed comes back with the newest, and a gateway is adopted as it is.",
+  "reload.survives":
+    "A gateway or parent that was killed comes back with the newest, and a gateway is adopted as it is.",
   "cli.doctor": "`doctor` looks at the machine and the platform, and says what to do.",
 
   // With the clients that people have.

@@ -143,10 +143,9 @@ async function relay(pair: Pair, pieces: readonly Buffer[], isBroken = false): P
     discard() {},
   };
   const client = new ClientAnswer(exchange, 60_000);
+  const options = { exchange, client, way, observer: undefined, promptBytes: 0, mayContinue: false };
   try {
-    await new StreamRelay({ exchange, client, way, observer: undefined, mayContinue: false, promptBytes: 0 }, "text/event-stream").pass(
-      answer,
-    );
+    await new StreamRelay(options, "text/event-stream").pass(answer);
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;
     client.fail(error);
