@@ -295,7 +295,7 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     });
     const busy = recordOf(backend, { maxConcurrency: 1 });
     for (const one of [gateway, second]) one.view.set([busy]);
-    backend.set({ faults: { delayFirstByteMs: 300 } });
+    backend.set({ faults: { delayFirstByteMs: 1_500 } });
     const batch = await handIn(clientOf(second.key, second), lines(12));
     await until("a line is asked", async () => (backend.inFlight > 0 ? true : undefined));
     const startedAt = performance.now();
