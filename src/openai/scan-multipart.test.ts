@@ -284,4 +284,18 @@ describe("scanMultipart", () => {
       );
     }
   });
+
+  it("puts a model in where it may be left out, and leaves the files as they are", () => {
+    const contentType = "multipart/form-data; boundary=x";
+    const file = '--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n\u0000\r\n--x--\r\n';
+    const body = Buffer.from(file);
+    assert.throws(() => scanMultipart(body, contentType), { code: "missing_model" });
+    const scan = scanMultipart(body, contentType, { isModelOptional: true });
+    assert.equal(scan.model, "");
+    const filled = replaceFormModel(body, scan, "painter");
+    assert.equal(scanMultipart(filled, contentType).model, "painter");
+    assert.ok(filled.toString().endsWith(file));
+    const empty = Buffer.from(`--x\r\nContent-Disposition: form-data; name="model"\r\n\r\n\r\n${file}`);
+    assert.throws(() => scanMultipart(empty, contentType, { isModelOptional: true }), { code: "missing_model" });
+  });
 });

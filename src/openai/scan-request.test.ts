@@ -174,4 +174,23 @@ describe("scanRequest", () => {
       { numRuns: 1000 },
     );
   });
+
+  it("puts a model in where it may be left out, and changes nothing else", () => {
+    const bodies = fc.record({ model: fc.constant(null), a: fc.jsonValue() }, { requiredKeys: [] });
+    fc.assert(
+      fc.property(bodies, fc.string({ minLength: 1 }), fc.constantFrom("", " ", "\r\n\t"), (body, model, space) => {
+        const text = JSON.stringify(body);
+        const bytes = Buffer.from(`${space}{${space}${text.slice(1, -1)}${space}}${space}`);
+        assert.throws(() => scanRequest(bytes), { code: "missing_model" });
+        const result = scanRequest(bytes, { isModelOptional: true });
+        assert.equal(result.model, "");
+        const replaced: unknown = JSON.parse(replaceModel(bytes, result, model).toString());
+        assert.deepEqual(replaced, JSON.parse(JSON.stringify({ ...body, model })));
+      }),
+    );
+    for (const model of ['""', "7", "[]"]) {
+      const wrong = Buffer.from(`{"model":${model}}`);
+      assert.throws(() => scanRequest(wrong, { isModelOptional: true }), { code: "missing_model" });
+    }
+  });
 });
