@@ -101,7 +101,7 @@ test("lines to paste: a model whose name means something to a shell, and no key 
     domains: ["chat" as const],
     context_window: null,
     state: "loaded" as const,
-    instances: [],
+    instances: ["llm/local"],
   };
   const { platform } = makePlatform({ ...ready, auth: "none", models: [model] });
   const { run, written } = makeCli(async () => platform);

@@ -348,7 +348,7 @@ test("up goes on when nobody reads what it says, and ends in order when it is to
   await waitFor("a first key", async () => /"first"/.test((await nexus(["keys", "--json", "--data", data])).stdout));
   assert.equal(child.exitCode, null);
   const ended = once(child, "exit");
-  child.kill("SIGHUP");
+  child.kill("SIGTERM");
   assert.deepEqual(await ended, [0, null]);
   for (const { pid } of processes) assert.ok(!isAlive(pid ?? 0));
 });
