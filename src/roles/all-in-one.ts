@@ -3,25 +3,12 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { PlatformRequest, StartedPlatform } from "../cli/roles.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { isLoopbackHost } from "../config/loopback.ts";
 import type { Config } from "../config/schema.ts";
 import { SecretCommands } from "../config/secret-command.ts";
 import { createSecretResolver } from "../config/secrets.ts";
-import { attachmentRoutes } from "../control/attachment-routes.ts";
-import { configRoutes } from "../control/config-routes.ts";
 import { describePlatform, gatewayProcess } from "../control/describe-platform.ts";
-import { keyRoutes } from "../control/key-routes.ts";
-import { platformRoutes } from "../control/platform-routes.ts";
-import { registryRoutes } from "../control/registry-routes.ts";
-import { secretRoutes } from "../control/secret-routes.ts";
-import { startControlServer } from "../control/server.ts";
 import type { PlatformStatus, Problem } from "../control/status.ts";
-import { tenantRoutes } from "../control/tenant-routes.ts";
-import { usageRoutes } from "../control/usage-routes.ts";
-import { isWeakKey } from "../keys/key-secret.ts";
 import { createKeyStore, type KeyStore } from "../keys/key-store.ts";
-import { createTenantStore } from "../keys/tenant-store.ts";
-import { createUsageStore } from "../keys/usage-store.ts";
 import type { LogLevel } from "../observability/logger.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { readServiceEnvironment } from "../service-kit/environment.ts";
@@ -41,6 +28,7 @@ import { checkListenAddress } from "./listen-address.ts";
 import { type LivePlatform, openLivePlatform } from "./live-platform.ts";
 import { openServers } from "./open-servers.ts";
 import { isUnavailable, type PreparedKeys, prepareKeys } from "./prepare-keys.ts";
+import { serveControl } from "./serve-control.ts";
 import { trackLife } from "./track-life.ts";
 import { watchReadiness } from "./watch-readiness.ts";
 
@@ -63,7 +51,6 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   const database = openDatabase({ url: databaseUrl(config.database, paths, resolveSecret), isDurable: true, log });
   undo.defer(() => database.close());
   const keys = createKeyStore({ database, clock });
-  const tenants = createTenantStore({ database, clock });
   const prepared = await prepareKeys({ database, keys, listen: config.listen, paths, clock, log });
   undo.defer(() => prepared.close());
 
@@ -86,20 +73,9 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
     log,
   });
   const status = openStatus({ request, inForce, registry, supervisor, servers, prepared, live, life, clock }, undo);
-  const server = await startControlServer({
-    socketPath: paths.controlSocket,
-    log,
-    routes: [
-      (app) => void app.register(registryRoutes, { registry, clock }),
-      attachmentRoutes(servers.attacher),
-      keyRoutes({ keys, clock, isTooWeak: (key) => !isLoopbackHost(config.listen.host) && isWeakKey(key) }),
-      usageRoutes({ usage: createUsageStore({ database, clock }), keys, tenants, clock }),
-      tenantRoutes(tenants),
-      secretRoutes(registry, resolveSecret, config.database.url === undefined ? [] : [config.database.url]),
-      configRoutes(live),
-      platformRoutes({ status, stop: () => void life.stop() }),
-    ],
-  });
+  const stop = () => void life.stop();
+  const control = { loaded: request.loaded, registry, database, keys, servers, live, resolveSecret, clock, log };
+  const server = await serveControl({ ...control, status, stop });
   undo.defer(() => server.close());
   servers.start();
   undo.defer(() => servers.stop());

@@ -1,8 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
-import { describeError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import { LiveConfig, type PrepareConfig } from "../config/live-config.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { DataPaths } from "../config/paths.ts";
@@ -12,6 +10,7 @@ import type { Gateway } from "../gateway/create-gateway.ts";
 import type { LogLevel } from "../observability/logger.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
+import { DurableFile } from "../registry/durable-file.ts";
 import type { TakenConfig } from "./gateway-file.ts";
 import type { Metering } from "./open-metering.ts";
 
@@ -59,12 +58,18 @@ export function followGatewayConfig(options: FollowConfigOptions): LiveConfig {
     clock,
     log,
   });
+  const taken = (): TakenConfig => ({ pid: process.pid, digest: live.current.digest });
+  const takenFile = new DurableFile({
+    path: paths.takenConfig,
+    render: () => JSON.stringify(taken()),
+    clock,
+    log,
+    delayMs: 0,
+  });
   const noteTaken = () => {
     if (!isChild) return;
-    const taken: TakenConfig = { pid: process.pid, digest: live.current.digest };
-    writeFileAtomic(paths.takenConfig, JSON.stringify(taken)).catch((error: unknown) =>
-      log.warn({ reason: describeError(error) }, "the platform can't be told which configuration is in force"),
-    );
+    takenFile.touch();
+    void takenFile.flush();
   };
   const ownHistory = () => historyOf(live.state);
   // Of a platform's file its parent knows more: what it refuses never comes here.

@@ -1,9 +1,8 @@
 import type { Clock } from "../base/clock.ts";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import { ConfigError, describeProblem } from "../config/config-error.ts";
-import { LiveConfig, type LiveConfigState } from "../config/live-config.ts";
+import { LiveConfig } from "../config/live-config.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { historyOf } from "../config/reload-history.ts";
 import type { Config } from "../config/schema.ts";
@@ -11,6 +10,7 @@ import type { ConfigControl, ConfigStatus } from "../control/config-routes.ts";
 import { gatewayProcess } from "../control/describe-platform.ts";
 import type { Problem } from "../control/status.ts";
 import { openPrices } from "../keys/open-prices.ts";
+import { DurableFile } from "../registry/durable-file.ts";
 import type { Supervisor } from "../supervisor/create-supervisor.ts";
 import type { Children } from "./child-specs.ts";
 import { hasTaken, writeGatewayFile } from "./gateway-file.ts";
@@ -56,14 +56,20 @@ export function openLivePlatform(options: LivePlatformOptions): LivePlatform {
         commit();
       };
     },
-    onChange: (state) => keepHistory(state),
+    onChange: () => keepHistory(),
     clock,
     log,
   });
-  const keepHistory = (state: LiveConfigState) => {
-    writeFileAtomic(paths.reloads, JSON.stringify(historyOf(state))).catch((error: unknown) =>
-      log.warn({ reason: describeError(error) }, "reloads can't be counted"),
-    );
+  const history = new DurableFile({
+    path: paths.reloads,
+    render: () => JSON.stringify(historyOf(live.state)),
+    clock,
+    log,
+    delayMs: 0,
+  });
+  const keepHistory = () => {
+    history.touch();
+    void history.flush();
   };
   const isWaiting = () => {
     const gateway = supervisor.status().find(({ name }) => name === gatewayProcess);
@@ -79,14 +85,17 @@ export function openLivePlatform(options: LivePlatformOptions): LivePlatform {
       return { outcome: report.outcome, changes, waiting: isWaiting() ? [gatewayProcess] : [] };
     },
     start() {
-      keepHistory(live.state);
+      keepHistory();
       live.follow();
     },
     problems: () => [
       ...refusedProblem(live),
       ...(isWaiting() && clock.monotonic() - writtenAt > takeMsMax ? waitingProblem(supervisor, live) : []),
     ],
-    close: () => live.close(),
+    async close() {
+      await live.close();
+      await history.close();
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { ConfigStatus, ReloadAnswer } from "../../src/control/config-routes.ts";
@@ -48,6 +48,8 @@ async function metric({ url, key }: TestPlatform, line: string): Promise<number>
   return Number(found?.slice(line.length + 1));
 }
 
+const appliedReloads = 'nexus_config_reloads_total{outcome="applied"}';
+
 // proves: reload.no-request-lost, reload.followed
 test("aliases, routes and timeouts change fifty times under steady requests, and none is lost", {
   timeout: 90_000,
@@ -92,10 +94,8 @@ test("aliases, routes and timeouts change fifty times under steady requests, and
   assert.ok(answers.length > 100, `${answers.length} requests`);
   t.diagnostic(`${answers.length} requests during 50 reloads`);
   assert.ok((await inForce(data)).reloads.applied >= 50);
-  assert.equal(
-    await metric(platform, 'nexus_config_reloads_total{outcome="applied"}'),
-    (await inForce(data)).reloads.applied,
-  );
+  const { applied } = (await inForce(data)).reloads;
+  await waitFor("the count", async () => (await metric(platform, appliedReloads)) === applied);
 });
 
 // proves: reload.all-or-nothing, reload.refusal-visible
@@ -139,7 +139,8 @@ test("a file that can't hold changes nothing and says why, until it is corrected
     refused.problems.find(({ subject }) => subject === "configuration")?.message ?? "",
     /refused at 20.*is empty/,
   );
-  assert.ok((await metric(platform, 'nexus_config_reloads_total{outcome="refused"}')) >= bad.length);
+  const isCounted = async () => (await metric(platform, 'nexus_config_reloads_total{outcome="refused"}')) >= bad.length;
+  await waitFor("the count", isCounted);
   assert.ok((await metric(platform, "nexus_config_refused_seconds")) > 0);
   assert.match((await nexus(["logs", "control", "--data", data])).stdout, /configuration refused/);
   replaceFile(file, "nope: 1");
@@ -298,4 +299,37 @@ test("a gateway alone follows its file, and SIGHUP", { timeout: 60_000 }, async 
   await waitFor("the next alias", async () => (await names(at)).includes("back"));
   gateway.kill("SIGTERM");
   assert.deepEqual(await once(gateway, "exit"), [0, null]);
+});
+
+// proves: reload.all-or-nothing
+test("every worker has it once the call has answered, and one that is replaced has it too", {
+  timeout: 90_000,
+}, async (t) => {
+  const { data, file, base, platform } = await startWithFile(t, { gateway: { workers: 2 } });
+  const seen = async () => {
+    // New connections, so that both are asked.
+    const lists = Array.from({ length: 12 }, async () => {
+      const headers = { authorization: `Bearer ${platform.key}`, connection: "close" };
+      return (await fetch(`${platform.url}/v1/models`, { headers })).text();
+    });
+    return (await Promise.all(lists)).map((text) => /"(second|third)"/.exec(text)?.[1] ?? "none");
+  };
+  for (const name of ["second", "third"]) {
+    replaceFile(file, { ...base, aliases: { [name]: "a" } });
+    const { body } = await reload(data);
+    assert.deepEqual(body.waiting, []);
+    assert.deepEqual(new Set(await seen()), new Set([name]));
+  }
+  const gateway = (await statusOf(data)).processes.find(({ name }) => name === "gateway")?.pid ?? 0;
+  const workers = readFileSync(`/proc/${gateway}/task/${gateway}/children`, "utf8").trim().split(" ");
+  assert.equal(workers.length, 2);
+  process.kill(Number(workers[0]), "SIGKILL");
+  await waitFor("the worker's replacement", () => {
+    const now = readFileSync(`/proc/${gateway}/task/${gateway}/children`, "utf8").trim().split(" ");
+    return now.length === 2 && !now.includes(workers[0] ?? "");
+  });
+  await waitFor("its readiness", async () => (await seen().catch(() => [])).length === 12);
+  for (let turn = 0; turn < 5; turn++) assert.deepEqual(new Set(await seen()), new Set(["third"]));
+  const { applied } = (await inForce(data)).reloads;
+  await waitFor("the count", async () => (await metric(platform, appliedReloads)) === applied);
 });
