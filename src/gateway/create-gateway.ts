@@ -79,7 +79,7 @@ const firstTokenMs = 60_000;
 
 /** Puts the parts of a gateway together and listens. */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { view, companions, clock, log } = options;
+  const { view, companions, clock } = options;
   const rules = compileRules(options);
   const { settings } = rules;
   const conditions = new InstanceConditions(settings.ejection, clock, (news) => companions?.tell(news));
@@ -102,11 +102,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     models.index();
     admission.fleetChanged();
   });
-  const state = { hasView: false, draining: false };
-  const noteView = () => {
-    state.hasView = true;
-  };
-  options.viewReady.then(noteView, (error: unknown) => log.error({ error }, "no view of the fleet"));
+  const state = openState(options);
   let turn = 0;
   const batches = openBatches(options, (request, reply) => serveExchange(request, reply, parts));
   const parts: GatewayParts = {
@@ -134,12 +130,21 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     partChanged: () => monitor.partChanged(),
     async close() {
       state.draining = true;
-      await drain(parts, server);
+      await drain(parts, batches, server);
       monitor.close();
       stopPruning();
       await closeRest(parts, options.objects);
     },
   };
+}
+
+function openState({ viewReady, log }: GatewayOptions) {
+  const state = { hasView: false, draining: false };
+  const noteView = () => {
+    state.hasView = true;
+  };
+  viewReady.then(noteView, (error: unknown) => log.error({ error }, "no view of the fleet"));
+  return state;
 }
 
 /** Lines of batches take the same way as requests of clients. */
@@ -161,7 +166,11 @@ function openBatches(
 }
 
 /** Lets end what is under way. */
-async function drain({ batches, admission, settings }: GatewayParts, server: ListeningServer): Promise<void> {
+async function drain(
+  { admission, settings }: GatewayParts,
+  batches: Pick<BatchRunner, "close">,
+  server: ListeningServer,
+): Promise<void> {
   const { drainMs } = settings.timeouts;
   const batchesClosed = batches.close(drainMs);
   admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));

@@ -60,11 +60,8 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
   const control = service.controlUrl === undefined ? undefined : openControlLink(parseControlUrl(service.controlUrl));
   const secrets = openGatewaySecrets({ environment, controlUrl: service.controlUrl, clock: systemClock });
   // A commit that waits for the disk would make requests wait: see `isDurable`.
-  const database = openDatabase({
-    url: databaseUrl(config.database, paths, secrets.resolve),
-    isDurable: false,
-    log,
-  });
+  const url = databaseUrl(config.database, paths, secrets.resolve);
+  const database = openDatabase({ url, isDurable: false, log });
   const isFirst = shared === undefined || shared.index === 0;
   const metering = await openMetering({
     loaded,
@@ -76,6 +73,8 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
   });
   const instance = service.instance ?? newInstanceName("gateway");
   const records = openRecords(options, instance);
+  // Connections come as soon as it listens: nobody looks at the readiness of one worker.
+  if (shared !== undefined) await within(viewMs, fleet.ready);
   const gateway = await createGateway({
     settings: config.gateway,
     listen: { ...config.listen, ...(shared === undefined ? {} : { descriptor: shared.descriptor }) },
@@ -112,6 +111,16 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
   };
 }
 
+/** A worker that has no view of the fleet by then serves without one, and says so. */
+const viewMs = 5_000;
+
+async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const cancel = systemClock.after(ms, resolve);
+  await Promise.race([promise, late]).catch(() => {});
+  cancel();
+}
+
 function openRecords({ loaded, log, shared }: OpenGatewayOptions, instance: string): RecordStore {
   const { config, paths } = loaded;
   return new RecordStore({
@@ -141,7 +150,7 @@ function openFleet(loaded: Pick<LoadedConfig, "config" | "paths">, service: Serv
     staticFile === undefined ? undefined : createStaticFileSource({ path: staticFile, clock: systemClock, log });
   if (service.controlUrl === undefined) {
     const alone = file ?? createEmbeddedRegistry({ clock: systemClock, log });
-    return { view: alone, ready: Promise.resolve(), close: async () => alone.close() };
+    return { view: alone, ready: file?.ready() ?? Promise.resolve(), close: async () => alone.close() };
   }
   const registry = createControlRegistry({
     url: service.controlUrl,
