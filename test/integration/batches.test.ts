@@ -4,74 +4,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
 import OpenAI, { toFile } from "openai";
-import type { Batch } from "openai/resources/batches";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
+import {
+  askedIds,
+  endpoint,
+  handIn,
+  line,
+  lines,
+  messagesIn,
+  resultsIn,
+  toJsonLines,
+  until,
+  whenIs,
+} from "../support/batches.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { openTestKeys } from "../support/keys.ts";
 import { needs } from "../support/needs.ts";
 import { makeTestDatabaseUrl } from "../support/objects.ts";
 import { hasPostgres, startPostgres } from "../support/postgres.ts";
-
-const endpoint = "/v1/chat/completions";
-
-/** A line of a batch's file. */
-function line(customId: string, body: object = {}): object {
-  const messages = [{ role: "user", content: customId }];
-  return { custom_id: customId, method: "POST", url: endpoint, body: { model: "tiny", messages, ...body } };
-}
-
-const lines = (count: number, from = 0) => Array.from({ length: count }, (_, at) => line(`line-${from + at}`));
-const toJsonLines = (values: readonly (object | string)[]) =>
-  values.map((value) => `${typeof value === "string" ? value : JSON.stringify(value)}\n`).join("");
-
-interface Result {
-  readonly id: string;
-  readonly custom_id: string | null;
-  readonly response: { status_code: number; request_id: string; body: { choices?: unknown[]; error?: unknown } } | null;
-  readonly error: { code: string; line: number } | null;
-}
-
-async function resultsIn(client: OpenAI, fileId: string | null | undefined): Promise<readonly Result[]> {
-  if (typeof fileId !== "string") return [];
-  const text = await (await client.files.content(fileId)).text();
-  return text
-    .split("\n")
-    .filter((one) => one !== "")
-    .map((one) => JSON.parse(one) as Result);
-}
-
-async function handIn(client: OpenAI, values: readonly (object | string)[]): Promise<Batch> {
-  const file = await client.files.create({
-    file: await toFile(Buffer.from(toJsonLines(values)), "batch.jsonl"),
-    purpose: "batch",
-  });
-  return await client.batches.create({ input_file_id: file.id, endpoint, completion_window: "24h" });
-}
-
-async function until<T>(what: string, look: () => Promise<T | undefined>, timeoutMs = 25_000): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  while (performance.now() < end) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`${what}: not within ${timeoutMs} ms`);
-}
-
-const whenIs = (client: OpenAI, id: string, status: Batch["status"]) =>
-  until(`the batch is ${status}`, async () => {
-    const batch = await client.batches.retrieve(id);
-    return batch.status === status ? batch : undefined;
-  });
-
-/** What the backend was asked, by the ids of the lines. */
-const askedIds = (backend: FakeBackend) =>
-  backend.requests
-    .filter(({ operation }) => operation === "chat.completions.create")
-    .map(({ body }) => messagesIn(body)[0]?.content ?? "");
-
-const messagesIn = (body: Record<string, unknown> | undefined) => (body?.messages ?? []) as { content: string }[];
 
 describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
   let backend: FakeBackend;
