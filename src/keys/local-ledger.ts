@@ -124,7 +124,12 @@ export class LocalLedger implements LimitLedger {
     if (take.kind === "minute") {
       const minute = this.#minute(take.counter);
       if (spent + more > 0) minute.add(now, spent + more);
-      for (const { amount, ageMs } of back) minute.giveBack(now, Math.floor((now - ageMs) / 1_000), amount);
+      for (const { amount, ageMs } of back) {
+        const second = Math.floor((now - ageMs) / 1_000);
+        // Ages are not exact to the millisecond: what is not in that second was added in the one beside it.
+        let left = amount;
+        for (const beside of [second, second + 1, second - 1]) left -= minute.giveBack(now, beside, left);
+      }
       return;
     }
     const period = this.#period(take.counter, take.period);

@@ -26,10 +26,16 @@ export class SlidingMinute {
     return second;
   }
 
-  /** Gives back some of what was added in a second; nothing when that second has left the window. */
-  giveBack(nowMs: number, second: number, amount: number): void {
+  /**
+   * Gives back some of what was added in a second; nothing when that second has left the window. Returns what of it
+   * there was to give.
+   */
+  giveBack(nowMs: number, second: number, amount: number): number {
     this.#advance(secondOf(nowMs));
-    if (second > this.#newest - seconds) this.#change(second, -Math.min(amount, this.#at(second)));
+    if (second <= this.#newest - seconds || second > this.#newest) return 0;
+    const given = Math.min(amount, this.#at(second));
+    this.#change(second, -given);
+    return given;
   }
 
   /** Milliseconds until all that is in the window now has left it. */

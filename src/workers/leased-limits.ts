@@ -20,7 +20,8 @@ interface Loan {
   /** Since the primary was told last. */
   spent: number;
   more: number;
-  back: { amount: number; ageMs: number }[];
+  /** What was taken and not used after all, by the time at which it was taken. */
+  back: Map<number, number>;
   ended: number;
   settled: number;
   isChanged: boolean;
@@ -41,7 +42,9 @@ interface Asked {
 }
 
 /** How soon the primary is told what became of what it lent. */
-const tellMs = 20;
+const tellMs = 50;
+/** What is given back of a minute is added up over so long. */
+const backStepMs = 200;
 /** What was not touched for so long goes back. */
 const idleMs = 200;
 /** A primary that does not answer for so long is as good as gone. */
@@ -150,7 +153,10 @@ export class LeasedLimits implements LimitLedger {
       loan.ended += amount;
       loan.settled += used;
     } else if (used > amount) loan.more += used - amount;
-    else if (used < amount) loan.back.push({ amount: amount - used, ageMs: loan.touchedAt - at });
+    else if (used < amount) {
+      const step = Math.floor(at / backStepMs);
+      loan.back.set(step, (loan.back.get(step) ?? 0) + amount - used);
+    }
   }
 
   #loanOf(take: Take): Loan {
@@ -212,15 +218,17 @@ export class LeasedLimits implements LimitLedger {
   #tell(mustReturn: (loan: Loan) => boolean = () => false): void {
     this.#cancelTell?.();
     this.#cancelTell = undefined;
-    const idleSince = this.#options.clock.monotonic() - idleMs;
+    const now = this.#options.clock.monotonic();
+    const idleSince = now - idleMs;
     const uses = [];
     for (const [key, loan] of this.#loans) {
       const isOver = loan.touchedAt <= idleSince || mustReturn(loan);
-      const { take, spent, more, back, ended, settled } = loan;
+      const { take, spent, more, ended, settled } = loan;
+      const back = [...loan.back].map(([step, amount]) => ({ amount, ageMs: now - (step + 0.5) * backStepMs }));
       const returned = isOver ? loan.free : 0;
       if (loan.isChanged || returned > 0) uses.push({ take, spent, returned, more, back, ended, settled });
       if (isOver) this.#loans.delete(key);
-      else Object.assign(loan, { spent: 0, more: 0, back: [], ended: 0, settled: 0, isChanged: false });
+      else Object.assign(loan, { spent: 0, more: 0, back: new Map(), ended: 0, settled: 0, isChanged: false });
     }
     if (uses.length > 0) this.#options.send({ kind: "use", uses });
     if (this.#loans.size > 0) this.#tellSoon();
@@ -236,7 +244,7 @@ function noLoan(take: Take): Loan {
     touchedAt: 0,
     spent: 0,
     more: 0,
-    back: [],
+    back: new Map(),
     ended: 0,
     settled: 0,
     isChanged: false,
