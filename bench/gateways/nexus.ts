@@ -9,6 +9,7 @@ import { dataPaths } from "../../src/config/paths.ts";
 import { gatewayConfigSchema } from "../../src/gateway/config.ts";
 import type { Limits } from "../../src/keys/key-record.ts";
 import { createKeyStore } from "../../src/keys/key-store.ts";
+import { gatewayNodeFlags } from "../../src/roles/gateway-node-flags.ts";
 import { openDatabase } from "../../src/store/open-database.ts";
 import { type Started, start, untilReady } from "../processes.ts";
 import { model } from "../wire.ts";
@@ -88,6 +89,7 @@ export const nexus: GatewayKind = {
     const gateway = start({
       command: [
         process.execPath,
+        ...gatewayNodeFlags,
         entry,
         "gateway",
         "--data",

@@ -4,6 +4,7 @@ import { gatewayProcess, modelProcess } from "../control/describe-platform.ts";
 import { toProcessSpec } from "../supervisor/config.ts";
 import type { ProcessSpec } from "../supervisor/process-spec.ts";
 import { describeGatewayFile, type GatewayFile } from "./gateway-file.ts";
+import { gatewayNodeFlags } from "./gateway-node-flags.ts";
 
 export interface ChildSpecsOptions {
   readonly config: Config;
@@ -47,7 +48,7 @@ export function describeChildren(options: ChildSpecsOptions): Children {
 function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOptions, file: string): ProcessSpec {
   return {
     name: gatewayProcess,
-    command: [process.execPath, entry, "gateway", "--data", paths.root, "--config", file],
+    command: [process.execPath, ...gatewayNodeFlags, entry, "gateway", "--data", paths.root, "--config", file],
     env: {
       NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
       NEXUS_SERVICE: "gateway",

@@ -111,6 +111,7 @@ test(
       await until(
         "usage is on disk",
         () => existsSync(join(directory, "usage")) && readdirSync(join(directory, "usage")).length > 0,
+        30_000,
       );
       await assert.rejects(works(desk.cache, "nxs_unknown"), hasCode("database_unavailable"));
       await postgres.start();
@@ -132,7 +133,10 @@ test(
   async (t) => {
     const directory = makeTestDirectory(t);
     const { desk, key } = await openWithKey(directory);
-    t.after(() => desk.close());
+    t.after(async () => {
+      postgres.thaw();
+      await desk.close();
+    });
     const traffic = startTraffic(desk, key);
     for (const delayMs of [0, 1]) {
       // Frozen somewhere between the first statement and the answer to the commit.
@@ -143,6 +147,7 @@ test(
       await until(
         "usage is on disk",
         () => existsSync(join(directory, "usage")) && readdirSync(join(directory, "usage")).length > 0,
+        30_000,
       );
       await assert.rejects(works(desk.cache, "nxs_unknown"), hasCode("database_unavailable"));
       postgres.thaw();
