@@ -34,13 +34,15 @@ export async function answerRequest(
     { exchange, client, way, observer, mayContinue, promptBytes: question.ask.bytes },
     contentType,
   );
+  const lost = new Set<string>();
   for (let leg: HttpBegun | undefined = begun; leg !== undefined; ) {
     const current: HttpBegun = leg;
     leg = undefined;
     try {
       await held(current, () => relay.pass(current.answer));
     } catch (error) {
-      leg = await continueElsewhere(current, question, relay, error);
+      lost.add(current.candidate.key);
+      leg = await continueElsewhere({ current, lost, relay }, question, error);
     }
   }
 }
@@ -58,27 +60,37 @@ async function held(begun: HttpBegun, pass: () => Promise<void>): Promise<void> 
   }
 }
 
+/** A stream that was cut. */
+interface CutStream {
+  readonly current: HttpBegun;
+  /** Instances that cut it, the present one among them: it never comes back to one. */
+  readonly lost: ReadonlySet<string>;
+  readonly relay: StreamRelay;
+}
+
 /** Asks another instance for the rest. @throws `error`, what cut the stream, when there can be no rest. */
 async function continueElsewhere(
-  { candidate, way }: HttpBegun,
+  { current: { candidate, way }, lost, relay: { soFar } }: CutStream,
   question: Question,
-  { soFar }: StreamRelay,
   error: unknown,
 ): Promise<HttpBegun> {
-  const { exchange, ask } = question;
+  const { exchange, ask, parts } = question;
   const isCut = error instanceof NexusError && error.source === "service";
   if (!isCut || soFar === undefined || exchange.signal.aborted) throw error;
+  if (lost.size >= parts.settings.retry.attemptsMax) {
+    exchange.notes.push(`not continued: ${lost.size} instances have cut it`);
+    throw error;
+  }
   const rest = continueRequest(way.bodyFor(candidate.model.id), soFar);
   if ("refusal" in rest) {
     exchange.notes.push(`not continued: ${rest.refusal}`);
     throw error;
   }
-  const lost = candidate.key;
   const only: Way = { ...way, bodyFor: (model) => (model === candidate.model.id ? rest.body : way.bodyFor(model)) };
   const restAsk: Ask = {
     ...ask,
     ways: [only],
-    suits: ({ key, record, model }) => key !== lost && canContinue(record.dialect) && model.id === candidate.model.id,
+    suits: ({ key, record, model }) => !lost.has(key) && canContinue(record.dialect) && model.id === candidate.model.id,
   };
   const restQuestion = { ...question, ask: restAsk };
   try {
@@ -88,7 +100,9 @@ async function continueElsewhere(
       next.withdraw();
       throw error;
     }
-    exchange.notes.push(`continued: ${lost} was lost after ${soFar.tokens} tokens, ${next.candidate.key} went on`);
+    exchange.notes.push(
+      `continued: ${candidate.key} was lost after ${soFar.tokens} tokens, ${next.candidate.key} went on`,
+    );
     return next;
   } catch {
     exchange.notes.push("not continued: no other instance can go on with it");
@@ -100,7 +114,8 @@ async function continueElsewhere(
 async function relayRefusal(exchange: Exchange, answer: UpstreamAnswer, client: ClientAnswer): Promise<void> {
   const body = await collect(answer);
   const said = readBackendError(body, answer.status);
-  if (answer.status < 500) {
+  // Nobody asked for a redirection, and 304 has no body to say so in: what is no error of the client's is the service's.
+  if (answer.status >= 400 && answer.status < 500) {
     client.failWith(answer.status, said);
     return;
   }

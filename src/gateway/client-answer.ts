@@ -3,6 +3,9 @@ import type { NexusError } from "../base/errors.ts";
 import { encodeEvent, framingTypes, type StreamEvent } from "../openai/stream-events.ts";
 import type { Exchange } from "./exchange.ts";
 
+/** For a client to take what waits for it. One that takes longer has stopped to read, and would hold its instance for ever. */
+const readMs = 300_000;
+
 type LastWords = (error: ErrorBody, status: number) => readonly StreamEvent[];
 
 export type AnswerHeaders = Readonly<Record<string, string | number>>;
@@ -15,6 +18,7 @@ export class ClientAnswer {
   readonly #exchange: Exchange;
   readonly #heartbeatMs: number;
   #heartbeat: NodeJS.Timeout | undefined;
+  #stopWaiting = (): void => {};
   #isStream = false;
   #lastWords: LastWords;
 
@@ -65,7 +69,7 @@ export class ClientAnswer {
   write(chunk: Buffer, onDrain: () => void): boolean {
     if (chunk.length === 0) return true;
     const wantsMore = this.#write(chunk);
-    if (!wantsMore) this.#exchange.reply.onDrain(onDrain);
+    if (!wantsMore) this.#awaitReader(onDrain);
     return wantsMore;
   }
 
@@ -116,6 +120,7 @@ export class ClientAnswer {
 
   close(): void {
     this.#stopHeartbeat();
+    this.#stopWaiting();
   }
 
   #writeHead(status: number, headers: AnswerHeaders): void {
@@ -130,6 +135,16 @@ export class ClientAnswer {
     this.#heartbeat?.refresh();
     this.#count(chunk);
     return this.#exchange.reply.write(chunk);
+  }
+
+  #awaitReader(onDrain: () => void): void {
+    const { reply, clock } = this.#exchange;
+    this.#stopWaiting();
+    this.#stopWaiting = clock.after(readMs, () => reply.destroy());
+    reply.onDrain(() => {
+      this.#stopWaiting();
+      onDrain();
+    });
   }
 
   #count(chunk: Buffer | string): void {

@@ -69,6 +69,7 @@ export class Exchange {
   /** Millionths of a dollar, once it has ended. */
   costMicroUsd: number | undefined;
   readonly #endings: (() => void)[] = [];
+  #hasEnded = false;
   /** When the body was there. */
   readAt: number | undefined;
   /** How long it waited for a free slot. */
@@ -107,13 +108,18 @@ export class Exchange {
     return this.#log;
   }
 
-  /** Calls `run` when the exchange has ended, however it ended, before its record is made. */
+  /**
+   * Calls `run` when the exchange has ended, however it ended, before its record is made: what was begun last ends
+   * first. At once when it has ended already: its client may leave while it waits for a database.
+   */
   onEnd(run: () => void): void {
-    this.#endings.push(run);
+    if (this.#hasEnded) run();
+    else this.#endings.push(run);
   }
 
   /** To be called once, by the server. */
   end(): void {
-    for (const run of this.#endings.splice(0)) run();
+    this.#hasEnded = true;
+    for (const run of this.#endings.splice(0).reverse()) run();
   }
 }

@@ -23,17 +23,22 @@ export interface AnswerFraming {
 export function pipeAnswer(answer: UpstreamAnswer, client: ClientAnswer, framing: AnswerFraming): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const resume = () => answer.resume();
+  let hasFailed = false;
   answer.pipe({
     data(chunk) {
+      if (hasFailed) return true;
       try {
         return client.write(framing.push(chunk), resume);
       } catch (error) {
+        hasFailed = true;
         answer.discard();
         reject(error);
         return true;
       }
     },
     end() {
+      // What was held may come with its end: nonsense is not ended as if it were whole.
+      if (hasFailed) return;
       try {
         const failure = framing.end();
         if (failure === undefined) resolve();

@@ -20,6 +20,9 @@ interface Relay {
   readonly observer: AnswerObserver | undefined;
 }
 
+/** Of a body that is not held: servers say at its end what it cost. */
+const tailBytes = 4_096;
+
 const nothing = Buffer.alloc(0);
 
 /**
@@ -46,26 +49,36 @@ function chooseFraming(relay: Relay, contentType: string, translation: Translati
 function passedBody({ exchange, answer, client, observer }: Relay, contentType: string): AnswerFraming {
   let held: Buffer[] = [];
   let heldBytes = 0;
+  let tail: Buffer = nothing;
   return {
     push(chunk) {
-      if (client.isOpen) return chunk;
+      if (client.isOpen) {
+        tail = endOf(tail, chunk);
+        return chunk;
+      }
       held.push(chunk);
       heldBytes += chunk.length;
       if (heldBytes <= wholeBodyBytesMax) return nothing;
       client.openBody(answer.status, { "content-type": contentType });
       const all = Buffer.concat(held);
       held = [];
+      tail = endOf(nothing, all);
       return all;
     },
     end() {
       const [first = nothing] = held;
       const body = held.length > 1 ? Buffer.concat(held) : first;
-      exchange.usage = usageInBody(body);
+      exchange.usage = usageInBody(client.isOpen ? tail : body);
       if (!client.isOpen) observer?.whole(body);
       client.end(answer.status, { "content-type": contentType }, body);
       return undefined;
     },
   };
+}
+
+function endOf(tail: Buffer, chunk: Buffer): Buffer {
+  const all = chunk.length >= tailBytes ? chunk : Buffer.concat([tail, chunk]);
+  return all.subarray(Math.max(0, all.length - tailBytes));
 }
 
 function translatedBody({ exchange, answer, client, observer }: Relay, translation: Translation): AnswerFraming {

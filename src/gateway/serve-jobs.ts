@@ -103,7 +103,7 @@ function onJob(
     const answer = await askJob(call, query);
     if (isDone(operation, answer)) return await relay(call, answer);
     const said = readBackendError(await collectAnswer(answer, documentBytesMax), answer.status);
-    if (answer.status >= 500) {
+    if (answer.status >= 500 || answer.status < 400) {
       const message = `The service failed with status ${answer.status}.`;
       throw new NexusError("backend_error", message, { source: "service", detail: said.error.message });
     }

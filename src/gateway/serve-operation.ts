@@ -67,7 +67,13 @@ export async function serveAsk(
       await meterRequest(question);
       if (exchange.stream) client.keepAlive();
     });
-    await answerRequest(begun, question, client, observer);
+    try {
+      await answerRequest(begun, question, client, observer);
+    } finally {
+      // Nothing where it has ended; else its slot and its connection would be held for ever.
+      begun.answer.discard();
+      begun.withdraw();
+    }
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;
     exchange.errorDetail = error.detail;

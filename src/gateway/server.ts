@@ -83,6 +83,8 @@ function createNodeServer(parts: GatewayParts): Server {
       keepAliveTimeout: keepAliveMs,
       // Refused in `headProblem`, with an answer that explains it.
       requireHostHeader: false,
+      // Java's client offers HTTP/2 with its first request, body and all: what is not taken up is an ordinary request.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     },
     take,
   );

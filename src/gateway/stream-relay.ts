@@ -47,15 +47,21 @@ export class StreamRelay {
   /** What the client has, while it can be continued. */
   readonly soFar: AnswerSoFar | undefined;
   #legs = 0;
+  /** Of the present leg, until it is counted. */
+  #uncounted: EventStreamFramer | undefined;
+  /** Events of the legs before. */
+  #eventsBefore = 0;
 
   constructor(options: StreamRelayOptions, contentType: string) {
     this.#options = options;
-    const { way, client, mayContinue } = options;
+    const { exchange, way, client, mayContinue } = options;
     this.#translator = way.translation()?.stream();
     if (this.#translator?.fail !== undefined) client.onBreak(this.#translator.fail.bind(this.#translator));
     this.soFar = mayContinue && way.operationId === "chat.completions.create" ? new AnswerSoFar() : undefined;
     if (this.#translator === undefined) client.openStream(contentType);
     else client.openStream();
+    // Who leaves in the middle has used what was made for them by then.
+    exchange.onEnd(() => this.#count());
   }
 
   /**
@@ -65,7 +71,9 @@ export class StreamRelay {
    */
   pass(answer: UpstreamAnswer): Promise<void> {
     const { client, way } = this.#options;
+    this.#eventsBefore += this.#uncounted?.tally.events ?? 0;
     const framer = new EventStreamFramer(streamKindOf(way.operationId));
+    this.#uncounted = framer;
     const filter = this.#legs++ > 0 && this.soFar !== undefined ? new ContinuationFilter(this.soFar) : undefined;
     const toClient = (whole: Buffer): Buffer => {
       const events = filter === undefined || whole.length === 0 ? whole : filter.push(whole);
@@ -96,9 +104,8 @@ export class StreamRelay {
 
   #end(framer: EventStreamFramer, toClient: (whole: Buffer) => Buffer): NexusError | undefined {
     const { exchange, client, way } = this.#options;
-    const { rest, sawDone, sawError, isComplete, usage, events } = framer.end();
-    exchange.usage = usage ?? mergeUsage(exchange.usage, estimateUsage(this.#options.promptBytes, events));
-    if (usage === undefined && events > 0) exchange.notes.push("tokens are estimated: the service did not count them");
+    const { rest, sawDone, sawError, isComplete } = framer.end();
+    this.#count();
     if (sawError) exchange.errorCode = "backend_error";
     client.write(toClient(rest), () => {});
     if (!isComplete && !sawError) {
@@ -113,5 +120,16 @@ export class StreamRelay {
     }
     client.endStream();
     return undefined;
+  }
+
+  /** Counts what was made, once. */
+  #count(): void {
+    if (this.#uncounted === undefined) return;
+    const { exchange, promptBytes } = this.#options;
+    const { usage, events } = this.#uncounted.tally;
+    this.#uncounted = undefined;
+    // The service that goes on with an answer is told what there is of it, and counts that with the prompt.
+    exchange.usage = usage ?? mergeUsage(exchange.usage, estimateUsage(promptBytes, this.#eventsBefore + events));
+    if (usage === undefined && events > 0) exchange.notes.push("tokens are estimated: the service did not count them");
   }
 }

@@ -14,7 +14,7 @@ const stream =
 function run(chunks: readonly Buffer[]) {
   const framer = new EventStreamFramer(streamKindOf("chat.completions.create"));
   const passed = chunks.map((chunk) => Buffer.from(framer.push(chunk)));
-  return { passed, ending: framer.end() };
+  return { passed, ending: framer.end(), tally: framer.tally };
 }
 
 describe("EventStreamFramer", () => {
@@ -25,13 +25,13 @@ describe("EventStreamFramer", () => {
     it(`passes every byte on, cut at no place but the end of an event, for each split in two (${title})`, () => {
       const bytes = Buffer.from(text);
       for (let at = 0; at <= bytes.length; at++) {
-        const { passed, ending } = run([bytes.subarray(0, at), bytes.subarray(at)]);
+        const { passed, ending, tally } = run([bytes.subarray(0, at), bytes.subarray(at)]);
         assert.equal(Buffer.concat(passed).toString(), text);
         for (const piece of passed) {
           if (piece.length > 0) assert.match(piece.toString(), /\n\r?\n$/);
         }
         assert.deepEqual(
-          { ...ending, rest: ending.rest.length },
+          { ...ending, ...tally, rest: ending.rest.length },
           {
             rest: 0,
             events: 4,
@@ -46,10 +46,10 @@ describe("EventStreamFramer", () => {
   }
 
   it("sees the same byte by byte", () => {
-    const { passed, ending } = run([...Buffer.from(stream)].map((byte) => Buffer.from([byte])));
+    const { passed, ending, tally } = run([...Buffer.from(stream)].map((byte) => Buffer.from([byte])));
     assert.equal(Buffer.concat(passed).toString(), stream);
     assert.equal(ending.sawDone, true);
-    assert.equal(ending.usage?.promptTokens, 7);
+    assert.equal(tally.usage?.promptTokens, 7);
   });
 
   it("takes the words [DONE], error and finish_reason inside content for what they are: content", () => {

@@ -21,6 +21,10 @@ export interface StreamEnding {
   readonly isComplete: boolean;
   /** The backend reported an error in the stream. */
   readonly sawError: boolean;
+}
+
+/** What a stream has cost so far, as far as its own bytes tell. */
+export interface StreamTally {
   readonly usage: Usage | undefined;
   /** Events with data, the marker included: most carry a token, and none carries less. */
   readonly events: number;
@@ -68,9 +72,11 @@ export class EventStreamFramer {
       sawDone: this.#sawDone,
       isComplete: this.#sawDone || this.#sawFinish || (!endsWithDone && lastEvents.length === 0),
       sawError: this.#sawError,
-      usage: this.#usage,
-      events: this.#events,
     };
+  }
+
+  get tally(): StreamTally {
+    return { usage: this.#usage, events: this.#events };
   }
 
   #observe(events: Buffer): void {

@@ -92,3 +92,28 @@ test("an answer that must keep to a schema is not continued: nobody could go on 
   assert.equal(lives.generations, 0);
   assert.ok((await notesOf(gateway, id)).some((note) => note.startsWith("not continued: ")));
 });
+
+test("a stream that everybody cuts is asked for once of each", async (t) => {
+  const faults = { truncateAfterChunks: 1 };
+  const cutters = await Promise.all(
+    ["a", "b"].map((service) =>
+      startFakeBackend("vllm", { models: [{ id: "tiny" }], faults }).then((at) => ({ service, at })),
+    ),
+  );
+  const gateway = await startTestGateway({
+    routes: [{ model: "tiny", continueStreams: true, candidates: [{ service: "a" }, { service: "b" }] }],
+  });
+  t.after(async () => {
+    await gateway.close();
+    for (const { at } of cutters) await at.close();
+  });
+  gateway.view.set(
+    cutters.map(({ service, at }) => recordOf(at, { service, dialect: "vllm", readiness_path: "/health" })),
+  );
+  const { text } = await ask(gateway);
+  assert.match(text, /event: error/);
+  assert.deepEqual(
+    cutters.map(({ at }) => at.generations),
+    [1, 1],
+  );
+});

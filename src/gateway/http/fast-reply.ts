@@ -73,7 +73,11 @@ export class FastReply implements ClientReply, Flushable {
     let closes = false;
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
     for (const [name, value] of this.#headers) {
-      if (name === "content-length") length = Number(value);
+      if (name === "content-length") {
+        // Where there is no body, its length would be the beginning of the next answer to some readers.
+        if (!hasBody) continue;
+        length = Number(value);
+      }
       if (name === "connection") closes = value === "close";
       else if (Array.isArray(value)) for (const one of value) text += headerLine(name, one);
       else text += headerLine(name, String(value));
