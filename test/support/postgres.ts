@@ -100,7 +100,11 @@ export async function startPostgres(): Promise<TestPostgres> {
     },
     kill,
     start,
-    freeze: () => signal("SIGSTOP"),
+    freeze() {
+      // The first round stops whoever forks; the second finds whom it had just forked.
+      signal("SIGSTOP");
+      signal("SIGSTOP");
+    },
     thaw: () => signal("SIGCONT"),
     async close() {
       await kill();
