@@ -200,6 +200,21 @@ describe("limits over several workers", () => {
     assert.equal(cluster.ledger.remaining(month(1_000, limit)), limit - used);
   });
 
+  test("what is lent to a worker that is not heard from is nobody else's", async () => {
+    const cluster = new Cluster(2);
+    const [silent, other] = [cluster.worker(0), cluster.worker(1)];
+    silent.request([minute(1, 80)]);
+    await cluster.deliverAll();
+    while (silent.request([minute(1, 80)])) {}
+    silent.toPrimary.length = 0;
+    assert.ok(silent.admitted > 1, "nothing was lent: the scenario proves nothing");
+    for (let request = 0; request < 200; request++) {
+      other.request([minute(1, 80)]);
+      await cluster.deliverAll();
+    }
+    assert.equal(other.admitted, 80 - silent.admitted);
+  });
+
   test("of 60 requests over two workers at 20 a minute exactly 20 pass", async () => {
     const cluster = new Cluster(2);
     for (let request = 0; request < 60; request++) cluster.worker(request % 2).request([minute(1, 20), place(50)]);

@@ -277,3 +277,22 @@ test("changed settings hold in every worker, and in one that comes later", optio
   await waitFor("successors", () => gateway.workers().length === 4);
   assert.deepEqual(new Set(await Promise.all(times(20, small))), new Set([200]), "the last good settings");
 });
+
+// proves: workers.replaced, workers.one-answer
+test("a worker that hangs keeps no connection from the others, is counted, and is replaced", options, async (t) => {
+  const backend = await startFakeBackend("openai-compatible", { models: [{ id: "tiny" }] });
+  t.after(() => backend.close());
+  const gateway = await startWorkerGateway(t, { workers: 2, backends: [backend] });
+  await Promise.all(times(40, () => chat(gateway)));
+  const requests = () => metric(gateway, /^nexus_gateway_requests_total\{operation="chat/);
+  assert.equal(await requests(), 40);
+  const [frozen = 0] = gateway.workers();
+  process.kill(frozen, "SIGSTOP");
+  const answers = await Promise.all(times(20, () => chat(gateway)));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  const startedAt = performance.now();
+  assert.equal(await requests(), 60, "what it had counted when it was asked last");
+  assert.ok(performance.now() - startedAt < 2_000);
+  await waitFor("its successor", () => gateway.workers().length === 3);
+  assert.equal(await requests(), 60, "and when it has gone");
+});
