@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
@@ -12,6 +13,7 @@ import { putFastFront } from "./http/fast-front.ts";
 import {
   checkIntervalMs,
   connectionsMax,
+  farewellMs,
   headersTimeoutMs,
   keepAliveMs,
   lingerMs,
@@ -24,7 +26,10 @@ import { serveExchange } from "./serve-exchange.ts";
 export interface ListeningServer {
   /** `http://host:port`, with the port that the system chose. */
   readonly url: string;
-  /** Takes no new connections, lets requests under way end for up to `graceMs`, then cuts them. */
+  /**
+   * Says with each answer that it is the last, takes no new connections after a moment, lets requests under way end for
+   * up to `graceMs` from then on, and cuts them.
+   */
   close(graceMs: number): Promise<void>;
 }
 
@@ -57,6 +62,8 @@ export async function listen(parts: GatewayParts, address: ListenAddress): Promi
   return {
     url: `http://${host}:${port}`,
     async close(graceMs) {
+      front.announceEnd();
+      await pause(Math.min(farewellMs, graceMs));
       const closed = once(server, "close");
       server.close();
       front.closeWhenIdle();

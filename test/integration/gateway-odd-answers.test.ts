@@ -110,3 +110,21 @@ test("counts what a client has used that leaves in the middle of a stream", boun
   assert.equal(done?.status, 499);
   assert.ok(Number(done?.completion_tokens) >= 90 && Number(done?.prompt_tokens) > 0, JSON.stringify(done));
 });
+
+test(
+  "a request on its way over an idle connection when the gateway is told to end is its last, not lost",
+  bound,
+  async () => {
+    const gateway = await startTestGateway();
+    const { hostname, port } = new URL(gateway.url);
+    const socket = connect(Number(port), hostname);
+    const ask = `GET /v1/models HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${gateway.key}\r\n\r\n`;
+    socket.write(ask);
+    await once(socket, "data");
+    const closed = gateway.close();
+    socket.write(ask);
+    const said = String(Buffer.concat(await socket.toArray()));
+    await closed;
+    assert.match(said, /^HTTP\/1.1 200[\s\S]*connection: close/);
+  },
+);

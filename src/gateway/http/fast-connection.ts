@@ -51,6 +51,11 @@ export class FastConnection implements ReplyChannel {
     if (now > this.#deadline) this.socket.destroy();
   }
 
+  /** Makes the next answer the last one. */
+  announceEnd(): void {
+    this.#isLast = true;
+  }
+
   /** Lets the request under way end, and closes. */
   closeWhenIdle(): void {
     this.#isLast = true;

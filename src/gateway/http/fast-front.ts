@@ -15,6 +15,8 @@ export interface FastFrontOptions {
 
 /** The connections on the fast path. */
 export interface FastFront {
+  /** Makes the next answer of each the last one. */
+  announceEnd(): void;
   /** Closes those without a request now, and every other one as soon as its request has ended. */
   closeWhenIdle(): void;
   /** Cuts them all, and stops looking after time. */
@@ -53,6 +55,9 @@ export function putFastFront(server: Server, { clock, serve, onHandOver }: FastF
   server.removeAllListeners("connection");
   server.on("connection", (socket: Socket) => void connections.add(new FastConnection(socket, host)));
   return {
+    announceEnd() {
+      for (const connection of connections) connection.announceEnd();
+    },
     closeWhenIdle() {
       for (const connection of connections) connection.closeWhenIdle();
     },

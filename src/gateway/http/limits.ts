@@ -11,3 +11,8 @@ export const connectionsMax = 10_000;
 export const refusedBodyMs = 5_000;
 /** How long a connection stays after its last answer, for its client to read why and close it. */
 export const lingerMs = 1_000;
+/**
+ * How long a server that ends still takes what comes, and says with each answer that it is the last: requests that are
+ * on their way when it is told to end would meet a reset otherwise.
+ */
+export const farewellMs = 250;
