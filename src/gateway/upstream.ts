@@ -92,7 +92,7 @@ export class Upstreams {
       const failure = error instanceof AttemptFailure ? error : undefined;
       if (failure?.kind === "refused") return { kind: "refused", reason: "refuses connections" };
       if (failure?.kind === "unsendable") return { kind: "unready", reason: failure.error.message };
-      return { kind: "silent", reason: signal.aborted ? "does not answer its probe" : describeError(error) };
+      return { kind: "silent", reason: signal.aborted ? "does not answer its probe" : publicReason(failure) };
     }
   }
 
@@ -164,4 +164,12 @@ function baseOf(record: InstanceRecord): URL {
     bases.set(record, base);
   }
   return base;
+}
+
+/** Clients read it when nothing works: a code says what to look for, the whole error may name addresses and paths. */
+function publicReason(failure: AttemptFailure | undefined): string {
+  if (failure === undefined) return "cannot be asked";
+  const { message, cause } = failure.error;
+  const code = (cause as { code?: unknown } | undefined)?.code;
+  return typeof code === "string" ? `${message.replace(/\.$/, "")} (${code}).` : message;
 }
