@@ -74,7 +74,7 @@ async function compareWorkers(contestants: readonly Contestant[], mock: Started,
   const load = { directory, cores, signal, seconds: flags.seconds };
   for (let round = 1; round <= flags.rounds; round++) {
     for (const { kind } of contestants.filter((contestant) => contestant.kind.hasWorkers)) {
-      if (!bench.hasTime(flags.seconds + 2)) continue;
+      if (!bench.hasTime(flags.seconds + 6)) continue;
       const what = `two workers, round ${round} of ${flags.rounds}`;
       await book.note(kind, what, async () => ({ workers: await measureWorkers(kind, place, load) }));
     }

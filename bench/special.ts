@@ -19,10 +19,15 @@ export async function measureStart(kind: GatewayKind, place: Place): Promise<Fig
   return { p50: startedMs * 1_000 };
 }
 
+/** Half of the requests warm each of two workers. */
+const warmingSeconds = 4;
+
 /** Small chat requests through so many workers on so many cores. */
 export async function measureWorkers(kind: GatewayKind, place: Place, load: LoadPlace): Promise<Figures> {
   const gateway = await startAnother(kind, place);
   try {
+    // One worker is measured warm, too.
+    await chat(gateway, { ...load, seconds: warmingSeconds });
     return await chat(gateway, load);
   } finally {
     await gateway.process?.stop();
