@@ -3,6 +3,7 @@ import { readBackendError } from "../openai/backend-error.ts";
 import { canContinue, continueRequest } from "../openai/continue-stream.ts";
 import type { Ask, Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
+import { collectBeginning } from "./collect-answer.ts";
 import { type Begun, dispatch, httpOpener, type Question } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { AnswerObserver } from "./pipe-answer.ts";
@@ -112,7 +113,7 @@ async function continueElsewhere(
 
 /** Errors that the backend has with the request itself, in the client's shape whatever shape they came in. */
 async function relayRefusal(exchange: Exchange, answer: UpstreamAnswer, client: ClientAnswer): Promise<void> {
-  const body = await collect(answer);
+  const body = await collectBeginning(answer, errorBodyBytesMax);
   const said = readBackendError(body, answer.status);
   // Nobody asked for a redirection, and 304 has no body to say so in: what is no error of the client's is the service's.
   if (answer.status >= 400 && answer.status < 500) {
@@ -126,19 +127,3 @@ async function relayRefusal(exchange: Exchange, answer: UpstreamAnswer, client: 
 }
 
 const errorBodyBytesMax = 64 * 1024;
-
-function collect(answer: UpstreamAnswer): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
-  answer.pipe({
-    data(chunk) {
-      bytes += chunk.length;
-      if (bytes <= errorBodyBytesMax) chunks.push(chunk);
-      return true;
-    },
-    end: () => resolve(Buffer.concat(chunks)),
-    fail: reject,
-  });
-  return promise;
-}

@@ -6,14 +6,29 @@ import type { UpstreamAnswer } from "./upstream-call.ts";
  * @throws NexusError `backend_error` when it is larger, and what breaks the answer.
  */
 export function collectAnswer(answer: UpstreamAnswer, bytesMax: number): Promise<Buffer> {
+  return collect(answer, bytesMax, () => {
+    throw new NexusError("backend_error", "The instance's answer is too large.", { source: "service" });
+  });
+}
+
+/** The beginning of a body of which that much is enough. @throws NexusError what breaks the answer. */
+export function collectBeginning(answer: UpstreamAnswer, bytesMax: number): Promise<Buffer> {
+  return collect(answer, bytesMax, () => {});
+}
+
+function collect(answer: UpstreamAnswer, bytesMax: number, onMore: () => void): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   answer.pipe({
     data(chunk) {
       bytes += chunk.length;
-      if (bytes <= bytesMax) chunks.push(chunk);
-      else reject(new NexusError("backend_error", "The instance's answer is too large.", { source: "service" }));
+      try {
+        if (bytes <= bytesMax) chunks.push(chunk);
+        else onMore();
+      } catch (error) {
+        reject(error);
+      }
       return true;
     },
     end: () => resolve(Buffer.concat(chunks)),

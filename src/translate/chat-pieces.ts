@@ -32,7 +32,7 @@ export class ChatPieceReader {
 
   /** @throws NexusError `backend_error` when it is no answer of a chat or a completion. */
   whole(body: Buffer): readonly ChatPiece[] {
-    const answer = parse(body.toString("utf8"));
+    const answer = parseAnswer(body.toString("utf8"));
     const choice = firstChoice(answer);
     if (choice === undefined) throw badAnswer("it has no choices");
     return [...this.#choicePieces(choice, isObject(choice.message) ? choice.message : choice), ...usagePieces(answer)];
@@ -41,7 +41,7 @@ export class ChatPieceReader {
   /** What an event adds; nothing for the end marker. @throws NexusError `backend_error` */
   event({ data }: StreamEvent): readonly ChatPiece[] {
     if (data === doneMarker) return [];
-    const chunk = parse(data);
+    const chunk = parseAnswer(data);
     if (chunk.error !== undefined && chunk.error !== null) throw failedInStream(chunk.error);
     const choice = firstChoice(chunk);
     if (choice === undefined) return usagePieces(chunk);
@@ -92,7 +92,8 @@ export class ChatPieceReader {
   }
 }
 
-function parse(text: string): JsonObject {
+/** The object that a backend's answer or event is. @throws NexusError `backend_error` when it is none. */
+export function parseAnswer(text: string): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);

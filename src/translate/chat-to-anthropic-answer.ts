@@ -1,6 +1,6 @@
 import { NexusError } from "../base/errors.ts";
 import type { StreamEvent } from "../openai/stream-events.ts";
-import { badAnswer } from "./chat-pieces.ts";
+import { badAnswer, parseAnswer } from "./chat-pieces.ts";
 import { isObject, type JsonObject } from "./request-fields.ts";
 import type { StreamTranslator } from "./translation.ts";
 
@@ -26,7 +26,7 @@ const finishReasons: Readonly<Record<string, string>> = {
 
 /** Anthropic's message as a whole chat completion. @throws NexusError `backend_error` when it is none. */
 export function toChatAnswer(body: Buffer, options: ChatAnswerOptions): Buffer {
-  const message = parse(body.toString("utf8"));
+  const message = parseAnswer(body.toString("utf8"));
   if (!Array.isArray(message.content)) throw badAnswer("it has no content");
   const blocks = message.content.filter(isObject);
   const isAnswer = ({ type, name }: JsonObject) => type === "tool_use" && name === options.answerTool;
@@ -61,7 +61,7 @@ export function toChatAnswer(body: Buffer, options: ChatAnswerOptions): Buffer {
 /** Anthropic's events as chunks of a chat completion. @throws NexusError `backend_error` for what is no event of it. */
 export function toChatStream(options: ChatAnswerOptions): StreamTranslator {
   const answer = new ChatStream(options);
-  return { push: ({ data }) => answer.push(parse(data)), end: () => [] };
+  return { push: ({ data }) => answer.push(parseAnswer(data)), end: () => [] };
 }
 
 class ChatStream {
@@ -222,17 +222,6 @@ function withoutNull(usage: JsonObject): JsonObject {
 
 function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {};
-}
-
-function parse(text: string): JsonObject {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw badAnswer("it is not JSON", cause);
-  }
-  if (!isObject(value)) throw badAnswer("it is no object");
-  return value;
 }
 
 function failedInStream({ type, message }: JsonObject): NexusError {
