@@ -28,7 +28,9 @@ export async function answerRequest(
   const contentType = answer.headers["content-type"] ?? "application/json";
   if (answer.status >= 300) return await held(begun, () => relayRefusal(exchange, answer, client));
   if (!contentType.startsWith("text/event-stream")) {
-    return await held(begun, () => relayBody({ exchange, answer, client, way, observer }, contentType));
+    return await held(begun, () =>
+      relayBody({ exchange, answer, client, way, observer, ask: question.ask }, contentType),
+    );
   }
   const mayContinue = exchange.plan?.route?.continueStreams === true;
   const relay = new StreamRelay(

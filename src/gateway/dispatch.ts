@@ -81,13 +81,22 @@ function leastTokens({ promptBytes }: Ask): TokenBound | undefined {
   return { atLeast: Math.floor(promptBytes / bytesPerTokenMax), source: "counted by its bytes" };
 }
 
+/**
+ * Only names that somebody gave become labels, log fields and rows of usage: clients must not be able to make them up.
+ * What only a route's pattern fits goes by the pattern.
+ */
+function knownName({ ask, parts }: Question, plan: RoutePlan): string {
+  const { model } = ask;
+  const isNamed = parts.index().offers.has(model) || Object.hasOwn(parts.aliases, model);
+  return isNamed ? model : (plan.route?.name ?? model);
+}
+
 /** Where the request goes. @throws NexusError when it can go nowhere. */
 function plannedRoute(question: Question): RoutePlan {
-  const { exchange, ask } = question;
+  const { exchange } = question;
   const plan = planFor(question);
   exchange.plan ??= plan;
-  // Only names that exist become labels and log fields: clients must not be able to make up time series.
-  if (plan.failure?.code !== "model_not_found") exchange.model = ask.model;
+  if (plan.failure?.code !== "model_not_found") exchange.model = knownName(question, plan);
   if (plan.failure !== undefined) {
     const retryAfterSeconds = plan.failure.code === "no_instance_available" ? 2 : undefined;
     throw new NexusError(plan.failure.code, plan.failure.message, {

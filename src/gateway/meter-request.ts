@@ -21,7 +21,7 @@ export async function meterRequest(question: Question): Promise<void> {
   const metered = parts.meter.admit({
     key: caller?.key,
     operation: exchange.operation,
-    model: ask.model,
+    model: exchange.model ?? ask.model,
     estimate: estimateOf(question),
   });
   const decision = metered instanceof Promise ? await metered : metered;

@@ -1,8 +1,9 @@
 import { NexusError } from "../base/errors.ts";
 import { usageInBody } from "../openai/usage.ts";
 import type { Translation } from "../translate/translation.ts";
-import type { Way } from "./ask.ts";
+import type { Ask, Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
+import { usageOfBody } from "./estimate-usage.ts";
 import type { Exchange } from "./exchange.ts";
 import { type AnswerFraming, type AnswerObserver, pipeAnswer } from "./pipe-answer.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
@@ -18,6 +19,7 @@ interface Relay {
   readonly client: ClientAnswer;
   readonly way: Way;
   readonly observer: AnswerObserver | undefined;
+  readonly ask: Ask;
 }
 
 /** Of a body that is not held: servers say at its end what it cost. */
@@ -46,7 +48,7 @@ function chooseFraming(relay: Relay, contentType: string, translation: Translati
   return /^(?:application\/json|text\/)/.test(contentType) ? passedBody(relay, contentType) : media(relay, contentType);
 }
 
-function passedBody({ exchange, answer, client, observer }: Relay, contentType: string): AnswerFraming {
+function passedBody({ exchange, answer, client, observer, ask }: Relay, contentType: string): AnswerFraming {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let tail: Buffer = nothing;
@@ -68,7 +70,7 @@ function passedBody({ exchange, answer, client, observer }: Relay, contentType: 
     end() {
       const [first = nothing] = held;
       const body = held.length > 1 ? Buffer.concat(held) : first;
-      exchange.usage = usageInBody(client.isOpen ? tail : body);
+      exchange.usage = usageInBody(client.isOpen ? tail : body) ?? usageOfBody(ask, heldBytes);
       if (!client.isOpen) observer?.whole(body);
       client.end(answer.status, { "content-type": contentType }, body);
       return undefined;
@@ -81,7 +83,7 @@ function endOf(tail: Buffer, chunk: Buffer): Buffer {
   return all.subarray(Math.max(0, all.length - tailBytes));
 }
 
-function translatedBody({ exchange, answer, client, observer }: Relay, translation: Translation): AnswerFraming {
+function translatedBody({ exchange, answer, client, observer, ask }: Relay, translation: Translation): AnswerFraming {
   const held: Buffer[] = [];
   let heldBytes = 0;
   return {
@@ -95,7 +97,7 @@ function translatedBody({ exchange, answer, client, observer }: Relay, translati
     },
     end() {
       const body = Buffer.concat(held);
-      exchange.usage = usageInBody(body);
+      exchange.usage = usageInBody(body) ?? usageOfBody(ask, heldBytes);
       const translated = translation.whole(body);
       observer?.whole(translated);
       client.end(answer.status, { "content-type": "application/json" }, translated);

@@ -3,10 +3,11 @@ import { AnswerSoFar, ContinuationFilter } from "../openai/continue-stream.ts";
 import { EventStreamFramer } from "../openai/event-stream-framer.ts";
 import { encodeEvent, parseEvents, type StreamEvent } from "../openai/stream-events.ts";
 import { streamKindOf } from "../openai/stream-kinds.ts";
-import { mergeUsage, type Usage } from "../openai/usage.ts";
+import { mergeUsage } from "../openai/usage.ts";
 import type { StreamTranslator } from "../translate/translation.ts";
 import type { Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
+import { usageOfStream } from "./estimate-usage.ts";
 import type { Exchange } from "./exchange.ts";
 import { type AnswerObserver, pipeAnswer } from "./pipe-answer.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
@@ -22,19 +23,6 @@ export interface StreamRelayOptions {
   readonly promptBytes: number;
   /** Whether what goes out is kept, so that another instance can go on with it. */
   readonly mayContinue: boolean;
-}
-
-/** English text and code in the vocabularies of today's models. */
-const bytesPerToken = 4;
-/** Who speaks, why it ended, and `[DONE]`: events of every stream that carry no token. */
-const silentEvents = 3;
-
-/** Servers send an event a token, and no usage unless they are asked for it. */
-function estimateUsage(promptBytes: number, events: number): Usage {
-  return {
-    promptTokens: Math.ceil(promptBytes / bytesPerToken),
-    completionTokens: Math.max(0, events - silentEvents),
-  };
 }
 
 /**
@@ -129,7 +117,7 @@ export class StreamRelay {
     const { usage, events } = this.#uncounted.tally;
     this.#uncounted = undefined;
     // The service that goes on with an answer is told what there is of it, and counts that with the prompt.
-    exchange.usage = usage ?? mergeUsage(exchange.usage, estimateUsage(promptBytes, this.#eventsBefore + events));
+    exchange.usage = usage ?? mergeUsage(exchange.usage, usageOfStream(promptBytes, this.#eventsBefore + events));
     if (usage === undefined && events > 0) exchange.notes.push("tokens are estimated: the service did not count them");
   }
 }

@@ -100,17 +100,19 @@ export async function startPostgres(): Promise<TestPostgres> {
     },
     kill,
     start,
-    freeze() {
-      // The first round stops whoever forks; the second finds whom it had just forked.
-      signal("SIGSTOP");
-      signal("SIGSTOP");
-    },
+    freeze: () => freeze(signal),
     thaw: () => signal("SIGCONT"),
     async close() {
       await kill();
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The first round stops whoever forks; the second finds whom it had just forked. */
+function freeze(signal: (name: NodeJS.Signals) => void): void {
+  signal("SIGSTOP");
+  signal("SIGSTOP");
 }
 
 /** Each of PostgreSQL's processes leads a session of its own, so that no group holds them all. */
