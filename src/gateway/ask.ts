@@ -90,10 +90,9 @@ export function readJsonAsk(source: AskSource): Ask {
     return { ...askOf(operation, body, scan), stream, ways: [own, ...ways] };
   }
   const ways = translatedWays(source);
-  const translation = ways[0]?.translation();
-  if (translation === undefined) throw new RangeError(`nothing translates ${operation.id}`);
-  const scan = scanRequest(translation.body);
-  return { ...askOf(operation, translation.body, scan), ways };
+  const [first] = ways;
+  if (first === undefined) throw new RangeError(`nothing translates ${operation.id}`);
+  return { ...askOf(operation, first.translation().body, first.scan()), ways };
 }
 
 function askOf(operation: AskedOperation, body: Buffer, scan: RequestScan): Omit<Ask, "ways"> {
@@ -133,8 +132,14 @@ export function readFormAsk(operation: AskedOperation, body: Buffer, contentType
   return { operation, model: scan.model, stream: scan.stream, needs: {}, ways: [way], bytes: body.length };
 }
 
+interface TranslatedWay extends Way {
+  readonly translation: () => Translation;
+  /** Of the translated body, read once. */
+  readonly scan: () => RequestScan;
+}
+
 /** The body is parsed once, and only when somebody has to look into it. */
-function translatedWays({ operation, body, translators, context }: AskSource): readonly Way[] {
+function translatedWays({ operation, body, translators, context }: AskSource): readonly TranslatedWay[] {
   const request = once(() => JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
   return translatorsFrom(operation.id, translators)
     .filter(({ suits }) => suits === undefined || suits(request()))
@@ -145,16 +150,18 @@ function translatedWay(
   { to, translate }: Translator,
   request: () => Readonly<Record<string, unknown>>,
   context: TranslationContext,
-): Way {
+): TranslatedWay {
   const translation = once(() => translate(request(), context));
+  const scan = once(() => scanRequest(translation().body));
   return {
     operationId: to,
     contentType: "application/json",
     bodyFor(model) {
       const { body, bodyFor } = translation();
-      return bodyFor?.(model) ?? replaceModel(body, scanRequest(body), model);
+      return bodyFor?.(model) ?? replaceModel(body, scan(), model);
     },
     translation,
+    scan,
   };
 }
 

@@ -1,4 +1,3 @@
-import { NexusError } from "../base/errors.ts";
 import { operationById } from "../contract/operations.ts";
 import { ollamaChatToChat } from "../translate/ollama-chat-to-chat.ts";
 import { ollamaDialect } from "../translate/ollama-dialect.ts";
@@ -12,7 +11,8 @@ import {
   ollamaTagsAnswer,
   ollamaVersionAnswer,
 } from "../translate/ollama-models.ts";
-import type { Translator } from "../translate/translation.ts";
+import { parseRequest } from "../translate/request-fields.ts";
+import type { TranslationContext, Translator } from "../translate/translation.ts";
 import { type AskedOperation, readJsonAsk } from "./ask.ts";
 import { modelsAllowed } from "./authenticate.ts";
 import { readWishes } from "./client-wishes.ts";
@@ -55,7 +55,7 @@ async function serveAsking(
   const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: ollamaMediaTypes });
   exchange.readAt = exchange.clock.monotonic();
   const context = translationContext(exchange, parts);
-  if (serveIdle(operation.id, body, exchange, parts)) return;
+  if (serveIdle(operation.id, { body, context }, exchange, parts)) return;
   await serveAsk(
     exchange,
     readJsonAsk({ operation, body, isNative: false, translators: ollamaTranslators, context }),
@@ -67,10 +67,14 @@ async function serveAsking(
 const ollamaMediaTypes = ["application/json", "application/x-www-form-urlencoded", "text/plain"];
 
 /** Answers a request that asks for nothing but to load a model: true when it was one. */
-function serveIdle(id: string, body: Buffer, exchange: Exchange, parts: GatewayParts): boolean {
+function serveIdle(
+  id: string,
+  { body, context }: { readonly body: Buffer; readonly context: TranslationContext },
+  exchange: Exchange,
+  parts: GatewayParts,
+): boolean {
   if (id === "ollama.embeddings") return false;
-  const request = parseObject(body);
-  const context = translationContext(exchange, parts);
+  const request = parseRequest(body);
   const idle = ollamaIdleAnswer(id as Exclude<AskingId, "ollama.embeddings">, request, context);
   if (idle === undefined) return false;
   // The same words as for a model that nobody has.
@@ -79,17 +83,6 @@ function serveIdle(id: string, body: Buffer, exchange: Exchange, parts: GatewayP
   if (idle.isStreamed) send(exchange, 200, "application/x-ndjson", `${json}\n`);
   else send(exchange, 200, "application/json", json);
   return true;
-}
-
-function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString("utf8"));
-  } catch (cause) {
-    throw new NexusError("invalid_json", "The body is not valid JSON.", { cause });
-  }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new NexusError("invalid_json", "The body must be a JSON object.");
 }
 
 function modelSources(exchange: Exchange, parts: GatewayParts): readonly OllamaModelSource[] {
@@ -111,7 +104,7 @@ function modelSources(exchange: Exchange, parts: GatewayParts): readonly OllamaM
 
 async function serveShow(exchange: Exchange, parts: GatewayParts): Promise<void> {
   const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: ollamaMediaTypes });
-  sendJson(exchange, 200, ollamaShowAnswer(parseObject(body), modelSources(exchange, parts)));
+  sendJson(exchange, 200, ollamaShowAnswer(parseRequest(body), modelSources(exchange, parts)));
 }
 
 function askingRoute(id: AskingId, path: string, like: "chat.completions.create" | "embeddings.create"): Route {

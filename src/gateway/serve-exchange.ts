@@ -4,7 +4,7 @@ import type { ClientReply, ClientRequest } from "./client-io.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { findRoute, serveRoute } from "./routes.ts";
-import { toRecord } from "./to-record.ts";
+import { roundMs, toRecord } from "./to-record.ts";
 
 /**
  * Serves one request from its head to its last byte, whichever server read it: opens the exchange, and is the only
@@ -69,7 +69,6 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
     parts.records.add(toRecord(exchange, { status, durationMs, gateway, endedAt: clock.now() }));
   }
   const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
-  const round = (ms: number) => Math.round(ms * 100) / 100;
   log[level](
     {
       request_id: exchange.id,
@@ -84,8 +83,9 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
       stream: exchange.stream,
       instance: exchange.instance,
       attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts,
-      duration_ms: round(durationMs),
-      first_byte_ms: exchange.firstByteAt === undefined ? undefined : round(exchange.firstByteAt - exchange.startedAt),
+      duration_ms: roundMs(durationMs),
+      first_byte_ms:
+        exchange.firstByteAt === undefined ? undefined : roundMs(exchange.firstByteAt - exchange.startedAt),
       bytes_in: exchange.bytesIn,
       bytes_out: exchange.bytesOut,
       prompt_tokens: exchange.usage?.promptTokens,

@@ -18,7 +18,7 @@ export interface Outcome {
 /** What is kept of an exchange that has ended. */
 export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
   const { startedAt, readAt, queueMs, firstByteAt, usage, plan, caller } = exchange;
-  const since = (at: number) => round(at - startedAt);
+  const since = (at: number) => roundMs(at - startedAt);
   return {
     id: exchange.id,
     trace_id: exchange.trace.traceId,
@@ -44,17 +44,17 @@ export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
     attempts: exchange.attempts.map(({ instance, failure, startMs, durationMs }) => ({
       instance,
       outcome: failure ?? "ok",
-      start_ms: round(startMs),
-      duration_ms: round(durationMs ?? Math.max(0, outcome.durationMs - startMs)),
+      start_ms: roundMs(startMs),
+      duration_ms: roundMs(durationMs ?? Math.max(0, outcome.durationMs - startMs)),
     })),
     notes: [...exchange.notes],
     timings_ms: {
       ...defined({
         read: readAt === undefined ? undefined : since(readAt),
-        queue: queueMs === undefined ? undefined : round(queueMs),
+        queue: queueMs === undefined ? undefined : roundMs(queueMs),
         first_byte: firstByteAt === undefined ? undefined : since(firstByteAt),
       }),
-      total: round(outcome.durationMs),
+      total: roundMs(outcome.durationMs),
     },
     bytes_in: exchange.bytesIn,
     bytes_out: exchange.bytesOut,
@@ -89,6 +89,7 @@ function defined<T extends object>(fields: T): Defined<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
 }
 
-function round(ms: number): number {
+/** Milliseconds to the hundredth: finer is noise. */
+export function roundMs(ms: number): number {
   return Math.round(ms * 100) / 100;
 }

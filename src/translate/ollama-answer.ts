@@ -1,11 +1,11 @@
 import type { StreamEvent } from "../openai/stream-events.ts";
 import { badAnswer, type ChatPiece, ChatPieceReader, type ChatUsage } from "./chat-pieces.ts";
 import { nanoseconds } from "./ollama-request.ts";
-import type { JsonObject } from "./request-fields.ts";
-import type { StreamTranslator, TranslationContext } from "./translation.ts";
+import { type JsonObject, requiredModel } from "./request-fields.ts";
+import type { StreamTranslator, Translation, TranslationContext } from "./translation.ts";
 
 /** What every document of an answer says about itself. */
-export interface OllamaAnswerOptions {
+interface OllamaAnswerOptions {
   /** The name that the client asked for. */
   readonly model: string;
   /** Chat answers with messages, generate with bare text. */
@@ -118,13 +118,13 @@ function parseArguments(text: string): unknown {
 }
 
 /** The answer to a chat completion, or a completion, as Ollama gives it at once. @throws NexusError `backend_error` */
-export function toOllamaAnswer(body: Buffer, options: OllamaAnswerOptions): Buffer {
+function toOllamaAnswer(body: Buffer, options: OllamaAnswerOptions): Buffer {
   const pieces = new ChatPieceReader().whole(body);
   return Buffer.from(JSON.stringify(new OllamaAnswer(options).whole(pieces)));
 }
 
 /** The stream of a chat completion, or a completion, as Ollama gives it. */
-export function toOllamaStream(options: OllamaAnswerOptions): StreamTranslator {
+function toOllamaStream(options: OllamaAnswerOptions): StreamTranslator {
   const reader = new ChatPieceReader();
   const answer = new OllamaAnswer(options);
   const toEvents = (documents: readonly JsonObject[]): readonly StreamEvent[] =>
@@ -132,5 +132,20 @@ export function toOllamaStream(options: OllamaAnswerOptions): StreamTranslator {
   return {
     push: (event) => toEvents(reader.event(event).flatMap((piece) => answer.take(piece))),
     end: () => toEvents(answer.finish()),
+  };
+}
+
+/** A request in the words of a backend, and the way back in Ollama's. @throws NexusError `missing_model` */
+export function toOllamaTranslation(
+  shape: OllamaAnswerOptions["shape"],
+  body: object,
+  request: JsonObject,
+  context: TranslationContext,
+): Translation {
+  const options = { model: requiredModel(request), shape, thinks: request.think !== false, context };
+  return {
+    body: Buffer.from(JSON.stringify(body)),
+    whole: (answer) => toOllamaAnswer(answer, options),
+    stream: () => toOllamaStream(options),
   };
 }

@@ -1,7 +1,7 @@
-import { toOllamaAnswer, toOllamaStream } from "./ollama-answer.ts";
+import { toOllamaTranslation } from "./ollama-answer.ts";
 import { toChatMessages } from "./ollama-messages.ts";
 import { chatFields, commonFields } from "./ollama-request.ts";
-import { optionalList, requiredModel } from "./request-fields.ts";
+import { optionalList } from "./request-fields.ts";
 import type { Translator } from "./translation.ts";
 
 /**
@@ -19,16 +19,6 @@ export const ollamaChatToChat: Translator = {
       ...(tools.length === 0 ? {} : { tools }),
       ...chatFields(request),
     };
-    const options = {
-      model: requiredModel(request),
-      shape: "chat",
-      thinks: request.think !== false,
-      context,
-    } as const;
-    return {
-      body: Buffer.from(JSON.stringify(body)),
-      whole: (answer) => toOllamaAnswer(answer, options),
-      stream: () => toOllamaStream(options),
-    };
+    return toOllamaTranslation("chat", body, request, context);
   },
 };

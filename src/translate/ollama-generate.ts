@@ -1,7 +1,7 @@
-import { toOllamaAnswer, toOllamaStream } from "./ollama-answer.ts";
+import { toOllamaTranslation } from "./ollama-answer.ts";
 import { chatFields, commonFields, contentWithImages } from "./ollama-request.ts";
-import { isGiven, type JsonObject, optionalText, requiredModel, unsupportedField } from "./request-fields.ts";
-import type { Translation, TranslationContext, Translator } from "./translation.ts";
+import { isGiven, type JsonObject, optionalText, unsupportedField } from "./request-fields.ts";
+import type { Translator } from "./translation.ts";
 
 /**
  * Ollama's `POST /api/generate` out of chat completions: one message of a user, which the model's own template is
@@ -23,7 +23,7 @@ export const ollamaGenerateToChat: Translator = {
       ],
       ...chatFields(request),
     };
-    return generateTranslation(body, request, context);
+    return toOllamaTranslation("generate", body, request, context);
   },
 };
 
@@ -43,7 +43,7 @@ export const ollamaGenerateToCompletions: Translator = {
       prompt: optionalText(request.prompt, "prompt") ?? "",
       ...(suffix === "" ? {} : { suffix }),
     };
-    return generateTranslation(body, request, context);
+    return toOllamaTranslation("generate", body, request, context);
   },
 };
 
@@ -59,18 +59,4 @@ function refuseUnsupported({ template, context }: JsonObject): void {
   if (Array.isArray(context) && context.length > 0) {
     throw unsupportedField("context", "Conversations are not kept as tokens here. Send the messages to /api/chat.");
   }
-}
-
-function generateTranslation(body: object, request: JsonObject, context: TranslationContext): Translation {
-  const options = {
-    model: requiredModel(request),
-    shape: "generate",
-    thinks: request.think !== false,
-    context,
-  } as const;
-  return {
-    body: Buffer.from(JSON.stringify(body)),
-    whole: (answer) => toOllamaAnswer(answer, options),
-    stream: () => toOllamaStream(options),
-  };
 }
