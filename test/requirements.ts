@@ -179,6 +179,8 @@ export const requirements = {
     "Anthropic's API serves chat completions and responses, known by its list of models and asked in its own words.",
   "paid.key-by-command":
     "A key may be what a command prints: run only if the configuration names it, bounded, remembered, never shown.",
+  "anthropic.headers":
+    "The version and the betas that a client of Anthropic's names reach a server of its API, and nobody else.",
   "anthropic.count-tokens":
     "Tokens that no server counts are estimated within a documented bound, and the answer says that they are.",
 

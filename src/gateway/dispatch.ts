@@ -9,6 +9,7 @@ import { nextGroup } from "../routing/next-group.ts";
 import { planRoute } from "../routing/plan-route.ts";
 import type { Candidate, RoutePlan, TokenBound } from "../routing/route-plan.ts";
 import { timeoutsFor } from "../routing/timeouts.ts";
+import { anthropicHeaders } from "../translate/anthropic-headers.ts";
 import type { Ask, Way } from "./ask.ts";
 import { modelsAllowed } from "./authenticate.ts";
 import { type AttemptRecord, type Exchange, tenantOf } from "./exchange.ts";
@@ -303,6 +304,7 @@ export function httpOpener(question: Question): Opener<UpstreamAnswer> {
           accept: ask.stream ? "text/event-stream" : "*/*",
           "x-request-id": exchange.id,
           traceparent: toTraceparent(exchange.trace),
+          ...dialectHeaders(question, candidate),
         },
         body: way.bodyFor(candidate.model.id),
         signal,
@@ -318,4 +320,10 @@ export function httpOpener(question: Question): Opener<UpstreamAnswer> {
     },
     discard: (answer) => answer.discard(),
   };
+}
+
+/** What a server that is asked in its own client's words has to know besides the body. */
+function dialectHeaders({ exchange, ask }: Question, { record, operationId }: Candidate) {
+  const isNative = exchange.dialect.id === "anthropic" && operationId === ask.operation.id;
+  return isNative && record.dialect === "anthropic" ? anthropicHeaders(exchange.request.rawHeaders) : {};
 }

@@ -136,14 +136,15 @@ export class Upstreams {
   }
 
   /**
-   * The headers of a request to an instance, its key among them.
+   * The headers of a request to an instance, its key among them; what an instance expects besides, such as the version of
+   * its API, only where `headers` does not say it.
    * @throws AttemptFailure when the key cannot be read.
    */
   async headersFor(record: InstanceRecord, headers: Readonly<Record<string, string>>): Promise<Record<string, string>> {
-    if (record.secret === null) return { ...headers, ...credentialHeaders(record.dialect, undefined) };
+    if (record.secret === null) return { ...credentialHeaders(record.dialect, undefined), ...headers };
     try {
       const key = await this.#options.resolveSecret(record.secret);
-      return { ...headers, ...credentialHeaders(record.dialect, key) };
+      return { ...credentialHeaders(record.dialect, key), ...headers };
     } catch (cause) {
       const error = new NexusError("backend_unreachable", "The platform cannot read the key of this instance.", {
         cause,

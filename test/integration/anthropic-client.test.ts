@@ -169,6 +169,27 @@ for (const { name, start } of fleets) {
       await assert.rejects(stranger.messages.create(request), Anthropic.AuthenticationError);
     });
 
+    // proves: anthropic.headers
+    it("has its version and its betas passed on to Anthropic, and to nobody else", async () => {
+      const headers = { "anthropic-version": "2023-01-01", "anthropic-beta": "one-2025-01-01, two", "x-other": "1" };
+      await client.messages.create(request, { headers });
+      const own = fleet.backend.requests.at(-1)?.headers ?? {};
+      await client.messages.countTokens({ model: "tiny", messages: request.messages }, { headers });
+      const counted = fleet.backend.requests.at(-1)?.headers ?? {};
+      // OpenAI's client, even one that says so: its words are not those that the betas are about.
+      const chat = { model: "tiny", messages: [{ role: "user", content: "Hi" }] };
+      assert.equal((await fleet.gateway.fetch("/v1/chat/completions", { body: chat, headers })).status, 200);
+      const translated = fleet.backend.requests.at(-1)?.headers ?? {};
+      const isNative = name === "Anthropic itself";
+      for (const sent of [own, counted]) {
+        assert.equal(sent["anthropic-version"], isNative ? "2023-01-01" : undefined);
+        assert.equal(sent["anthropic-beta"], isNative ? "one-2025-01-01,two" : undefined);
+        assert.equal(sent["x-other"], undefined);
+      }
+      assert.equal(translated["anthropic-version"], isNative ? "2023-06-01" : undefined);
+      assert.equal(translated["anthropic-beta"], undefined);
+    });
+
     it("takes a bearer token too, and the beta of the API", async () => {
       const { url, key } = fleet.gateway;
       const other = new Anthropic({ baseURL: url, authToken: key, apiKey: null, maxRetries: 0 });
@@ -192,6 +213,17 @@ describe("Anthropic's Node client when things go wrong", { timeout: 60_000 }, ()
       assert.equal(error.type, "api_error");
       return true;
     });
+  });
+
+  // proves: anthropic.headers
+  it("has no header passed on to a server that copies the API", async (test) => {
+    const { client, backend, close } = await startFleet("nexus", anthropicOnly, { readiness_path: "/readyz" });
+    test.after(close);
+    const headers = { "anthropic-beta": "one-2025-01-01" };
+    await client.messages.create({ model: "tiny", max_tokens: 64, messages: ask("Hi") }, { headers });
+    const { path, headers: sent = {} } = backend.requests.at(-1) ?? {};
+    assert.equal(path, "/v1/messages");
+    assert.deepEqual([sent["anthropic-version"], sent["anthropic-beta"]], [undefined, undefined]);
   });
 
   it("hears what cannot be translated", async (test) => {
