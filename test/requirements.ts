@@ -31,6 +31,8 @@ export const requirements = {
   "contract.error-shape":
     "Errors are answered in OpenAI's shape with a code of the table, and name no backend, key or path.",
   "contract.drain": "On SIGTERM a service leaves the registry, ends what is under way, refuses what is new, and exits.",
+  "contract.realtime":
+    "A service holds conversations over WebSockets: bounded, pinged, ended with their client, closed with 1001 on SIGTERM.",
   "contract.registers":
     "A service registers under a lease, renews it, and registers again after a lost lease or registry.",
   "contract.check": "`nexus check URL` prints a line with a reason for each check and exits with 1 when one failed.",
@@ -173,6 +175,8 @@ export const requirements = {
     "Ollama's own client chats, generates, embeds, lists and shows models, streams, aborts and sees errors.",
   "clients.anthropic":
     "Anthropic's own client chats, streams, calls tools, shows images, counts tokens and sees errors, over any backend.",
+  "clients.error-shapes":
+    "An error is in the shape of the API that its address belongs to, also where there is nothing.",
 
   // Paid servers.
   "paid.anthropic":
@@ -195,8 +199,13 @@ export const requirements = {
   "jobs.affinity": "Calls for a job go to the instance that made it and to no other; while that is away they are 503.",
   "jobs.private": "A job is its tenant's, under an id that nobody can guess, on every gateway and after a restart.",
   "jobs.list": "A list of jobs is the tenant's own, of every instance, those that are away included.",
+  "jobs.remix": "A film is made of a film by the instance that has it, and counted like any request.",
+  "jobs.ranges": "The content of a job is fetched in part, from instances that know ranges and from those that do not.",
+  "jobs.unheard":
+    "A job whose client left before it was there is stopped; one that cannot be stopped is kept and listed.",
   "files.kept":
     "A file is uploaded, listed, described, fetched and deleted by its tenant alone, and goes when it expires.",
+  "files.ranges": "A file is fetched in part, under a tag that says whether it is still the same.",
   "files.bounded": "Files stay within their bounds; a full disk or a client that leaves keeps nothing half.",
   "batches.complete":
     "Every line of a batch is answered, in the output or the error file, by its key's rights and limits.",

@@ -48,6 +48,14 @@ export const errorTable = {
   request_timeout: invalid(408, "The request was not complete in time."),
   conflict: invalid(409, "The request contradicts the present state."),
   config_refused: invalid(409, "The configuration file can't be used as it is; the message says where and why."),
+  range_not_satisfiable: invalid(
+    416,
+    "The file ends before the range that is asked for begins; `Content-Range` says where.",
+  ),
+  upgrade_required: invalid(
+    426,
+    "The operation is a conversation over a WebSocket, which the request does not ask for.",
+  ),
   request_too_large: invalid(413, "The body is larger than `gateway.bodyBytesMax`."),
   storage_full: invalid(413, "A file, or all files together, would take more room than `files` allows."),
   backend_unrecognised: invalid(422, "Something answers at the URL, but it is no server that Nexus can recognise."),

@@ -117,13 +117,13 @@ export function findModel(models: readonly Model[], id: string): Model {
  * The model that a request for an operation of the contract names.
  * @throws NexusError `missing_model`, `model_not_found`, or `unsupported_feature` when it is for other operations.
  */
-export function requestedModel(models: readonly Model[], body: Record<string, unknown>, operation: Operation): Model {
-  const id = body.model;
+export function requestedModel(models: readonly Model[], id: unknown, operation: Operation): Model {
   if (typeof id !== "string" || id === "") {
-    throw new NexusError("missing_model", "The body must name a `model`.", { param: "model" });
+    throw new NexusError("missing_model", `The ${operation.model} must name a \`model\`.`, { param: "model" });
   }
   const model = findModel(models, id);
-  if (model.domains.some((domain) => operation.domains.includes(domain))) return model;
+  const isFor = model.domains.some((domain) => operation.domains.includes(domain));
+  if (isFor && (operation.feature === undefined || model.features[operation.feature] === true)) return model;
   throw new NexusError(
     "unsupported_feature",
     `The model ${quote(id)} is for ${model.domains.join(", ")} and does not serve ${operation.id}.`,

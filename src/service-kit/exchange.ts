@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { NexusError, toNexusError } from "../base/errors.ts";
 import { requestIdFrom, type TraceContext, toTraceparent, traceFrom } from "../base/ids.ts";
@@ -15,6 +16,14 @@ export interface ExchangeNotes {
   isProbe?: boolean;
 }
 
+/** A connection that asks to leave HTTP, as it stands after the request's head. */
+export interface Upgrade {
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  /** Stops taking a client that says no more for one that has left: to be called before the WebSocket is opened. */
+  unwatch(): void;
+}
+
 /** One request from accept to its last byte. */
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -25,13 +34,22 @@ export interface Exchange {
   /** Aborts with a `NexusError` as its reason. */
   readonly signal: AbortSignal;
   readonly notes: ExchangeNotes;
+  /** The connection of a request that asks for a WebSocket; whoever does not take it answers as always. */
+  readonly upgrade: Upgrade | undefined;
   abort(reason: NexusError): void;
   /** Milliseconds since it was opened. */
   elapsedMs(): number;
 }
 
+/** A request as it came. */
+export interface Arrival {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly upgrade?: Upgrade;
+}
+
 /** Continues the client's id and trace, or starts them, and says both on the answer. */
-export function openExchange(request: IncomingMessage, response: ServerResponse, log: Logger, clock: Clock): Exchange {
+export function openExchange({ request, response, upgrade }: Arrival, log: Logger, clock: Clock): Exchange {
   const requestId = requestIdFrom(single(request.headers["x-request-id"]));
   const trace = traceFrom(single(request.headers.traceparent));
   response.setHeader("x-request-id", requestId);
@@ -51,6 +69,7 @@ export function openExchange(request: IncomingMessage, response: ServerResponse,
     log: log.child({ request_id: requestId, trace_id: trace.traceId }),
     signal: controller.signal,
     notes: { operation: "unknown" },
+    upgrade,
     abort: (reason) => controller.abort(reason),
     elapsedMs: () => clock.monotonic() - openedAt,
   };

@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError, toNexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { type Exchange, logCompletion, openExchange } from "./exchange.ts";
+import { type Arrival, type Exchange, logCompletion, openExchange } from "./exchange.ts";
 import { discardBody } from "./read-body.ts";
 import { matchRoute, pathOf, type Route } from "./routes.ts";
 import { sendError, stalledReaderMs } from "./send-response.ts";
@@ -44,8 +45,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const exchanges = new Set<Exchange>();
   const busy = new WeakSet<Socket>();
   let waiting: (() => void)[] = [];
-  const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    const exchange = openExchange(request, response, options.log, options.clock);
+  const handle = (arrival: Arrival): void => {
+    const { request } = arrival;
+    const exchange = openExchange(arrival, options.log, options.clock);
     exchanges.add(exchange);
     busy.add(request.socket);
     void serve(exchange, options).finally(() => {
@@ -56,9 +58,15 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       waiting = [];
     });
   };
-  const server = createServer(timeouts, handle);
+  const take = (request: IncomingMessage, response: ServerResponse): void => handle({ request, response });
+  // What is not taken up is an ordinary request: Java's client offers HTTP/2 with its first one, body and all.
+  const shouldUpgradeCallback = ({ method, url, headers }: IncomingMessage): boolean =>
+    headers.upgrade?.toLowerCase() === "websocket" &&
+    options.routes.some((route) => route.isSocket === true && route.method === method && route.path === pathOf(url));
+  const server = createServer({ ...timeouts, shouldUpgradeCallback }, take);
   // Without a listener Node asks for the body before anybody has looked at the headers.
-  server.on("checkContinue", handle);
+  server.on("checkContinue", take);
+  server.on("upgrade", (request, socket, head) => handle(arrivalOf(request, socket, head)));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // In the middle of an answer an error page would only be more of its body.
     if (!socket.writable || error.code === "ECONNRESET" || busy.has(socket as Socket)) socket.destroy();
@@ -68,6 +76,19 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     if (exchanges.size > 0) await new Promise<void>((resolve) => waiting.push(resolve));
   };
   return { server, exchanges, whenIdle };
+}
+
+/** A request for a WebSocket, which Node hands over without a response: whatever refuses it answers as always. */
+function arrivalOf(request: IncomingMessage, socket: Duplex, head: Buffer): Arrival {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(request.socket);
+  response.once("finish", () => socket.end());
+  // A client that leaves while it waits for a slot is seen by reading only. It has nothing to say before the handshake.
+  const leave = (): void => void socket.destroy();
+  socket.on("error", () => {}).on("end", leave);
+  socket.resume();
+  return { request, response, upgrade: { socket, head, unwatch: () => void socket.off("end", leave) } };
 }
 
 /** Serves one exchange; the only catch and the only completion record. */

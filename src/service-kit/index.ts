@@ -1,5 +1,6 @@
 export { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "./environment.ts";
 export type { FormFile } from "./read-form.ts";
+export type { RealtimeEvent, RealtimeHandler, RealtimeRequest, RealtimeSocket } from "./realtime.ts";
 export {
   type BytesResponse,
   bytes,
@@ -15,6 +16,7 @@ export {
   defineService,
   type HandledOperationId,
   type Handler,
+  type Handlers,
   type ModelInput,
   type OwnEndpoint,
   type Service,

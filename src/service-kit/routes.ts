@@ -9,6 +9,8 @@ export interface Route {
   readonly operation: string;
   /** Asked every few seconds by whoever watches: logged at `debug` only. */
   readonly isProbe?: boolean;
+  /** Answered over a WebSocket. */
+  readonly isSocket?: boolean;
   /** Answers to the end, or throws what then becomes the error answer. */
   serve(exchange: Exchange): Promise<void>;
 }

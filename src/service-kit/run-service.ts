@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { describeError, NexusError } from "../base/errors.ts";
@@ -60,7 +61,9 @@ interface Parts {
   readonly state: ServiceState;
   readonly http: HttpServer;
   /** What changes while it lives. */
-  readonly live: { registration: KeptRegistration | undefined; isAccepting: boolean };
+  readonly live: { registration: KeptRegistration | undefined };
+  /** Aborted when new work is refused. */
+  readonly draining: AbortController;
 }
 
 /**
@@ -108,7 +111,9 @@ function assemble(service: Service, environment: ServiceEnvironment, options: Ru
   const identity: Identity = { service: name, instance, host: environment.hostId, startedAtMs: clock.now() };
   const log = (options.log ?? createLogger({ level: environment.logLevel })).child({ service: name, instance });
   const limits = { ...defaultServiceLimits, ...service.limits };
-  const live: Parts["live"] = { registration: undefined, isAccepting: true };
+  const live: Parts["live"] = { registration: undefined };
+  const draining = new AbortController();
+  setMaxListeners(0, draining.signal);
   const metrics = createMetrics();
   const readiness = createReadiness(() => live.registration?.changed());
   const admission = createAdmission(service.capabilities.max_concurrency, limits.queueMax, clock);
@@ -121,7 +126,7 @@ function assemble(service: Service, environment: ServiceEnvironment, options: Ru
     bodies: createBodyBudget(limits.bodyBytesMax),
     metrics,
     clock,
-    isAccepting: () => live.isAccepting,
+    draining: draining.signal,
   };
   const http = createHttpServer({
     routes: serviceRoutes(state),
@@ -130,7 +135,7 @@ function assemble(service: Service, environment: ServiceEnvironment, options: Ru
     discardBytesMax: limits.bodyBytesMax,
     onComplete: countRequests(metrics, admission, readiness),
   });
-  return { service, clock, log, state, http, live };
+  return { service, clock, log, state, http, live, draining };
 }
 
 function serviceContext({ log, state, live }: Parts, signal: AbortSignal): ServiceContext {
@@ -148,11 +153,12 @@ function serviceContext({ log, state, live }: Parts, signal: AbortSignal): Servi
 }
 
 /** Out of the registry first, so that nobody is sent here any more; then what is open may end; then everything else. */
-async function shutDown({ service, clock, log, state, http, live }: Parts, starting: Promise<void>): Promise<void> {
+async function shutDown(parts: Parts, starting: Promise<void>): Promise<void> {
+  const { service, clock, log, state, http, live, draining } = parts;
   log.info({ open: http.exchanges.size }, "shutting down");
   state.readiness.draining();
   await live.registration?.stop();
-  live.isAccepting = false;
+  draining.abort();
   await finishExchanges(http, state.limits.drainMs, clock);
   http.server.close();
   http.server.closeAllConnections();

@@ -17,9 +17,11 @@ import type { Exchange } from "./exchange.ts";
 import { type BodyBudget, isJson, mediaType, parseJsonObject, readBody } from "./read-body.ts";
 import { readForm, type ServiceForm } from "./read-form.ts";
 import type { ReadinessTracker } from "./readiness.ts";
+import type { RealtimeHandler } from "./realtime.ts";
 import { bytes, json, type ServiceResponse } from "./response.ts";
 import { idOf, type Route, restOf } from "./routes.ts";
 import { sendResponse } from "./send-response.ts";
+import { holdConversation, wantedUpgrade } from "./serve-realtime.ts";
 import type { Handler, Service, ServiceLimits } from "./service.ts";
 
 /** Everything that the routes of one running service look at. */
@@ -32,8 +34,8 @@ export interface ServiceState {
   readonly bodies: BodyBudget;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** False once the registry has forgotten the service: new work is refused. */
-  isAccepting(): boolean;
+  /** Aborts once the registry has forgotten the service: new work is refused. */
+  readonly draining: AbortSignal;
 }
 
 /** All routes of a service: what the contract asks for, then the operations. */
@@ -89,7 +91,8 @@ const acceptedTypes: Readonly<Record<BodyKind, readonly string[]>> = {
 };
 
 function contractRoutes(state: ServiceState): readonly Route[] {
-  return Object.entries(state.service.handlers).map(([id, handler]) => {
+  const { "realtime.connect": talker, ...handlers } = state.service.handlers;
+  const answered = Object.entries(handlers).map(([id, handler]) => {
     const operation = operationById(id as OperationId);
     return workRoute(state, {
       method: operation.method,
@@ -97,13 +100,34 @@ function contractRoutes(state: ServiceState): readonly Route[] {
       operation: id,
       accepts: acceptedTypes[operation.body],
       handler,
-      isLook: operation.model === "none",
+      isLook: operation.model === "none" && !operation.costly,
       check: (body, exchange) => {
         if (operation.model !== "body") return;
-        exchange.notes.model = requestedModel(currentModels(state.service), body, operation).id;
+        exchange.notes.model = requestedModel(currentModels(state.service), body.model, operation).id;
       },
     });
   });
+  return talker === undefined ? answered : [...answered, realtimeRoute(state, talker)];
+}
+
+/** A route whose requests become conversations. Whatever speaks against one is answered before it leaves HTTP. */
+function realtimeRoute(state: ServiceState, handler: RealtimeHandler): Route {
+  const operation = operationById("realtime.connect");
+  const { draining, clock, limits } = state;
+  const serve = async (exchange: Exchange): Promise<void> => {
+    refuseUnlessServing(state);
+    const upgrade = wantedUpgrade(exchange);
+    const query = queryOf(exchange);
+    const model = requestedModel(currentModels(state.service), query.get("model"), operation).id;
+    exchange.notes.model = model;
+    const talk = { handler, model, query, draining, clock, pingMs: limits.heartbeatMs };
+    await inSlot(state, exchange, async () => await holdConversation(exchange, upgrade, talk));
+  };
+  return { method: operation.method, path: operation.path, operation: operation.id, isSocket: true, serve };
+}
+
+function queryOf({ request }: Exchange): URLSearchParams {
+  return new URLSearchParams((request.url ?? "").split("?").slice(1).join("?"));
 }
 
 function ownRoutes(state: ServiceState): readonly Route[] {
@@ -147,7 +171,7 @@ function workRoute(state: ServiceState, work: Work): Route {
         const { signal, requestId, trace, log, request } = exchange;
         const { headers, url } = request;
         const id = idOf(work.path, url);
-        const query = new URLSearchParams((url ?? "").split("?").slice(1).join("?"));
+        const query = queryOf(exchange);
         const asked = { body, files, id, query, raw: held.bytes, contentType, headers, signal, requestId, trace, log };
         await sendResponse(outlet(state, exchange), await work.handler(asked));
       };
@@ -181,7 +205,7 @@ async function inSlot(state: ServiceState, exchange: Exchange, run: () => Promis
 
 function refuseUnlessServing(state: ServiceState): void {
   const { readiness } = state;
-  if (!state.isAccepting())
+  if (state.draining.aborted)
     throw new NexusError("draining", "This service is shutting down.", { retryAfterSeconds: 1 });
   if (readiness.state() === "ready" || readiness.state() === "draining") return;
   const retryAfterSeconds = Math.min(60, Math.max(1, Math.ceil(readiness.etaSeconds() ?? 2)));

@@ -16,6 +16,7 @@ import { operations, type RoutedOperationId } from "../contract/operations.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { FormFile } from "./read-form.ts";
+import type { RealtimeHandler } from "./realtime.ts";
 import type { ServiceResponse } from "./response.ts";
 
 /** A model as its service states it; what has a default may be left out. */
@@ -50,8 +51,13 @@ export interface ServiceRequest {
  */
 export type Handler = (request: ServiceRequest) => Promise<ServiceResponse> | ServiceResponse;
 
-/** Operations that a handler can serve: a WebSocket is no answer to a request. */
+/** Operations that are requests with an answer: all but the WebSocket. */
 export type HandledOperationId = Exclude<RoutedOperationId, "realtime.connect">;
+
+/** What serves each operation of the contract: a conversation is held, everything else is answered. */
+export type Handlers = Partial<Record<HandledOperationId, Handler>> & {
+  readonly "realtime.connect"?: RealtimeHandler;
+};
 
 /** An endpoint that is no operation of the contract; its fields stand in the metadata as they are. */
 export interface OwnEndpoint {
@@ -78,7 +84,10 @@ export interface ServiceLimits {
   readonly queueMax: number;
   /** How long requests in flight may take to end once the service shuts down, default 30 s as Kubernetes grants. */
   readonly drainMs: number;
-  /** Pause after which a waiting event stream sends a comment, default 15 s: below the 30 s of a stall timeout. */
+  /**
+   * Pause after which a waiting event stream sends a comment, and between pings of a WebSocket; default 15 s, below the
+   * 30 s of a stall timeout.
+   */
   readonly heartbeatMs: number;
 }
 
@@ -128,9 +137,10 @@ export interface ServiceDefinition {
   readonly models: () => readonly ModelInput[];
   /**
    * By operation of the contract. The kit has checked that `body.model` names one of `models()` for it, where the
-   * operation has a model. Questions about a job (`videos.retrieve`, ...) take no slot and never wait.
+   * operation has a model. Questions about a job (`videos.retrieve`, ...) take no slot and never wait. A conversation
+   * (`realtime.connect`) holds one slot from its handshake to its end.
    */
-  readonly handlers: Partial<Record<HandledOperationId, Handler>>;
+  readonly handlers: Handlers;
   readonly endpoints?: readonly OwnEndpoint[];
   /**
    * Loads what the service needs. The server listens already and says `starting`; may run long. When it throws, the
@@ -184,7 +194,7 @@ const kitPaths = ["/health", "/readyz", "/metrics", "/v1/metadata", "/v1/descrip
 function checkOperationIds(definition: ServiceDefinition): void {
   const known: ReadonlySet<string> = new Set(operations.map((operation) => operation.id));
   const servable: ReadonlySet<string> = new Set(
-    operations.flatMap(({ id, owner, answers }) => (owner === "instance" && answers[0] !== "websocket" ? [id] : [])),
+    operations.flatMap(({ id, owner }) => (owner === "instance" ? [id] : [])),
   );
   const handled = Object.keys(definition.handlers);
   const own = (definition.endpoints ?? []).map((endpoint) => endpoint.operation_id);
