@@ -77,7 +77,7 @@ function facts(record: RequestRecord): string[] {
   return lines.filter((line) => line !== "");
 }
 
-type Choice = Pick<RequestRecord, "operation" | "candidates" | "rejected" | "omitted"> & { readonly instance?: string };
+type Choice = Pick<RequestRecord, "candidates" | "rejected" | "omitted"> & { readonly instance?: string };
 
 function describeChoice(choice: Choice, terminal: Terminal): string[] {
   const lines: string[] = [];
@@ -85,7 +85,7 @@ function describeChoice(choice: Choice, terminal: Terminal): string[] {
     const rows = choice.candidates.map((candidate, place): Cell[] => [
       `  ${place + 1}`,
       candidate.instance === choice.instance ? { text: candidate.instance, style: "green" } : candidate.instance,
-      describeWhy(candidate, choice.operation),
+      describeWhy(candidate),
     ]);
     lines.push("", terminal.paint("bold", "Where it could go"), ...terminal.table(rows));
   }
@@ -104,8 +104,8 @@ function describeChoice(choice: Choice, terminal: Terminal): string[] {
 /** What goes without saying. */
 const usual: Readonly<Record<string, unknown>> = {
   weight: 1,
-  unknownFeatures: 0,
-  waitMs: 0,
+  unknown_features: 0,
+  wait_ms: 0,
   penalty: 0,
   full: false,
   affinity: false,
@@ -113,19 +113,19 @@ const usual: Readonly<Record<string, unknown>> = {
 
 /** The words of a score that people read. */
 const words: Readonly<Record<string, string>> = {
-  unknownFeatures: "features not known",
-  coldStartMs: "cold start ms",
-  waitMs: "wait ms",
-  inFlight: "in flight",
+  unknown_features: "features not known",
+  cold_start_ms: "cold start ms",
+  wait_ms: "wait ms",
+  in_flight: "in flight",
   full: "all slots taken",
   affinity: "has the beginning in its cache",
 };
 
-function describeWhy({ via, why }: RecordedCandidate, operation: string): string {
+function describeWhy({ via, why }: RecordedCandidate): string {
   const said = Object.entries(why)
-    .filter(([name, value]) => value !== undefined && usual[name] !== value)
+    .filter(([name, value]) => usual[name] !== value)
     .map(([name, value]) => (value === true ? (words[name] ?? name) : `${words[name] ?? name} ${show(value)}`));
-  return [...(via === undefined || via === operation ? [] : [`asked for ${via}`]), ...said].join(", ");
+  return [...(via === undefined ? [] : [`asked for ${via}`]), ...said].join(", ");
 }
 
 function show(value: unknown): string {

@@ -91,7 +91,7 @@ export async function serveDryRun(exchange: Exchange, parts: GatewayParts): Prom
     ...(plan.route === undefined ? {} : { route: plan.route.name }),
     stream: ask.stream,
     needs: Object.keys(ask.needs).filter((need) => ask.needs[need] === true),
-    ...recordedChoice(plan),
+    ...recordedChoice(plan, id),
     ...(plan.failure === undefined ? {} : { refusal: plan.failure }),
   };
   sendJson(exchange, 200, run);

@@ -1,5 +1,5 @@
-import type { RecordedCandidate, RecordedRejection, RequestRecord } from "../records/request-record.ts";
-import type { Candidate, Rejection, RoutePlan } from "../routing/route-plan.ts";
+import type { RecordedCandidate, RecordedRejection, RecordedScore, RequestRecord } from "../records/request-record.ts";
+import type { Candidate, CandidateScore, Rejection, RoutePlan } from "../routing/route-plan.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Instances that a record lists; what is beyond them is counted. */
@@ -40,7 +40,7 @@ export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
       tokens: usage && { prompt: usage.promptTokens, completion: usage.completionTokens },
     }),
     stream: exchange.stream,
-    ...recordedChoice(plan),
+    ...recordedChoice(plan, exchange.operation),
     attempts: exchange.attempts.map(({ instance, failure, startMs, durationMs }) => ({
       instance,
       outcome: failure ?? "ok",
@@ -61,21 +61,40 @@ export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
   };
 }
 
-/** Where a plan says that a request can go, and where not. */
+/** Where a plan says that a request for an operation can go, and where not. */
 export function recordedChoice(
   plan: RoutePlan | undefined,
+  operation: string,
 ): Pick<RequestRecord, "candidates" | "rejected" | "omitted"> {
   if (plan === undefined) return { candidates: [], rejected: [], omitted: 0 };
   const { candidates, rejected } = plan;
   return {
-    candidates: candidates.slice(0, candidatesMax).map(recordedCandidate),
+    candidates: candidates.slice(0, candidatesMax).map((candidate) => recordedCandidate(candidate, operation)),
     rejected: rejected.slice(0, rejectedMax).map(recordedRejection),
     omitted: plan.omitted + Math.max(0, candidates.length - candidatesMax) + Math.max(0, rejected.length - rejectedMax),
   };
 }
 
-function recordedCandidate({ key, operationId, why }: Candidate): RecordedCandidate {
-  return { instance: key, via: operationId, why: { ...why } };
+function recordedCandidate({ key, operationId, why }: Candidate, operation: string): RecordedCandidate {
+  return { instance: key, ...(operationId === operation ? {} : { via: operationId }), why: recordedScore(why) };
+}
+
+function recordedScore(score: CandidateScore): RecordedScore {
+  const { coldStartMs } = score;
+  return {
+    tier: score.tier,
+    weight: score.weight,
+    unknown_features: score.unknownFeatures,
+    state: score.state,
+    ...(coldStartMs === undefined ? {} : { cold_start_ms: coldStartMs }),
+    wait_ms: score.waitMs,
+    in_flight: score.inFlight,
+    limit: score.limit,
+    penalty: score.penalty,
+    full: score.full,
+    load: score.load,
+    affinity: score.affinity,
+  };
 }
 
 function recordedRejection({ key, reason, text }: Rejection): RecordedRejection {

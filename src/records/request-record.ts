@@ -3,8 +3,31 @@ export interface RecordedCandidate {
   readonly instance: string;
   /** The operation that it would be asked for, when that is another one than the client's. */
   readonly via?: string;
-  /** What decided its place: tier, load and so on. */
-  readonly why: Readonly<Record<string, unknown>>;
+  readonly why: RecordedScore;
+}
+
+/** What decided a candidate's place. */
+export interface RecordedScore {
+  readonly tier: number;
+  readonly weight: number;
+  /** Features that the request needs and nobody is sure of. */
+  readonly unknown_features: number;
+  /** Whether the model was in memory: `loaded`, `available` or `loading`. */
+  readonly state: string;
+  /** What loading it takes, as learned, declared or guessed; absent when it is loaded. */
+  readonly cold_start_ms?: number;
+  /** For a slot, as estimated. */
+  readonly wait_ms: number;
+  readonly in_flight: number;
+  /** Requests at once. */
+  readonly limit: number;
+  readonly penalty: number;
+  /** All its slots were taken. */
+  readonly full: boolean;
+  /** (in_flight + 1) / limit x (1 + penalty) / weight: the least goes first. */
+  readonly load: number;
+  /** It was expected to have the request's beginning in its cache. */
+  readonly affinity: boolean;
 }
 
 /** An instance that could not, and why. */

@@ -45,6 +45,48 @@ test("a request's record says where it went, where it could not go, and where th
   }
 });
 
+/** Every name of a member, however deep. */
+function namesIn(value: unknown): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap(namesIn);
+  return Object.entries(value).flatMap(([name, inner]) => [name, ...namesIn(inner)]);
+}
+
+// proves: explain.record, explain.dry-run
+test("records and dry runs speak as the wire does, and name another operation where one was asked for", async () => {
+  const [chat, cold] = await Promise.all([startFakeBackend("nexus"), startFakeBackend("nexus")]);
+  const gateway = await startTestGateway();
+  try {
+    gateway.view.set([
+      recordOf(chat, { service: "chat", operations: ["chat.completions.create"] }),
+      recordOf(cold, { service: "cold", models: [{ id: "tiny", state: "available" }] }),
+      recordOf(cold, { service: "mute", state: "starting" }),
+    ]);
+    const body = { ...question, max_tokens: 5 };
+    const answer = await gateway.fetch("/v1/messages", { body });
+    assert.equal(answer.status, 200);
+    await answer.text();
+    const record = await recordFor(gateway, answer.headers.get("x-request-id") ?? "");
+    const asked = { operation: "messages.create", request: body };
+    const run = (await (await gateway.fetch("/v1/nexus/explain", { body: asked })).json()) as DryRun;
+    for (const said of [record, run]) {
+      assert.deepEqual(
+        namesIn(said).filter((name) => !/^[a-z]+(?:_[a-z]+)*$/.test(name)),
+        [],
+      );
+      const [first, second] = said.candidates;
+      assert.deepEqual([first?.instance, first?.via], ["chat/one", "chat.completions.create"]);
+      assert.deepEqual([second?.instance, second?.via], ["cold/one", undefined]);
+      assert.equal(first?.why.cold_start_ms, undefined);
+      assert.ok((second?.why.cold_start_ms ?? 0) > 0);
+      assert.equal(typeof second?.why.in_flight, "number");
+    }
+  } finally {
+    await gateway.close();
+    await Promise.all([chat.close(), cold.close()]);
+  }
+});
+
 // proves: explain.record
 test("a record has the attempts that were under way when the request ended", async () => {
   const backend = await startFakeBackend("nexus", { faults: { delayFirstByteMs: 10_000 } });
