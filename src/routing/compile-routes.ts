@@ -8,7 +8,8 @@ export interface RouteCandidate {
   readonly model: string | undefined;
   readonly service: string | undefined;
   readonly where: Selector | undefined;
-  readonly tier: number;
+  /** Undefined: the instance's own. */
+  readonly tier: number | undefined;
   readonly weight: number;
 }
 
@@ -40,7 +41,7 @@ export interface CompiledRoutes {
 
 /** What holds where no route names the model. */
 export const anyInstance: readonly RouteCandidate[] = [
-  { model: undefined, service: undefined, where: undefined, tier: 0, weight: 1 },
+  { model: undefined, service: undefined, where: undefined, tier: undefined, weight: 1 },
 ];
 
 /**

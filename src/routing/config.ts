@@ -2,6 +2,7 @@ import { z } from "zod";
 import { closestName } from "../base/close-names.ts";
 import { nameSchema } from "../contract/metadata.ts";
 import { operations } from "../contract/operations.ts";
+import { tierMax } from "../contract/service-labels.ts";
 import { compileSelector, SelectorError, selectorCharactersMax } from "./selector.ts";
 
 const selectorSchema = z
@@ -46,16 +47,20 @@ const candidateSchema = z.strictObject({
     .max(256)
     .optional()
     .describe("The model to ask for instead of the one that the client named."),
-  service: nameSchema.optional().describe("Only instances of this service. Naming a paid service allows it."),
+  service: nameSchema
+    .optional()
+    .describe("Only instances of this service, or the server attached under this name. Naming a paid one allows it."),
   where: selectorSchema
     .optional()
     .describe("Only instances that fit this expression, such as `host.gpu.memory >= 16Gi`."),
   tier: z
     .int()
     .min(0)
-    .max(100)
-    .default(0)
-    .describe("The lowest goes first; a higher one is used when none of the lower can serve."),
+    .max(tierMax)
+    .optional()
+    .describe(
+      "The lowest goes first; a higher one is used when none of the lower can serve. Default: the tier that the server is attached with, else 0.",
+    ),
   weight: z.number().min(0.001).max(1000).default(1).describe("Its share of the requests among those of its tier."),
 });
 

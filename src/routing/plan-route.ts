@@ -2,9 +2,10 @@ import { choose, type Group } from "./choose.ts";
 import { anyInstance, type CompiledRoute } from "./compile-routes.ts";
 import { explainFailure } from "./explain-failure.ts";
 import { LiveFilter, type Standing } from "./live-filter.ts";
+import type { Offer } from "./model-index.ts";
 import { memoryOf } from "./route-memory.ts";
 import type { Candidate, Rejection, RoutePlan, RouteRequest, RoutingContext } from "./route-plan.ts";
-import type { Question, Refusal } from "./static-filter.ts";
+import { findCandidate, type Question, type Refusal } from "./static-filter.ts";
 
 /** How many candidates and rejections a plan lists. Attempts are fewer by far. */
 const listedMax = 64;
@@ -34,6 +35,31 @@ export function explainPlan(request: RouteRequest, context: RoutingContext): Rou
   const first = new Set(plan.candidates.map(({ key, model }) => `${key} ${model.id}`));
   const rest = all.candidates.filter(({ key, model }) => !first.has(`${key} ${model.id}`));
   return { ...all, candidates: [...plan.candidates, ...rest] };
+}
+
+/** What decides where a name leads. */
+export type NamingContext = Pick<RoutingContext, "index" | "aliases" | "routes" | "hosts">;
+
+/** What a name leads to, whatever a request for it needs. */
+export interface NamedOffers {
+  /** The model after the operator's aliases. */
+  readonly model: string;
+  /** The models that its route takes, after aliases; the model alone where no route names others. */
+  readonly models: readonly string[];
+  /** The offers that its route takes, those that cost money among them. */
+  readonly offers: readonly Offer[];
+}
+
+/** What a client gets that asks for a name, as far as records and the operator's rules say. */
+export function offersFor(name: string, context: NamingContext): NamedOffers {
+  const { aliases, index, hosts } = context;
+  const model = resolveAlias(name, aliases);
+  const route = memoryOf(context).routeFor(name, model);
+  const candidateModels = candidateModelsOf(route, model, aliases);
+  const models = [...new Set(candidateModels)];
+  const offers = new Set(models.flatMap((each) => index.offers.get(each) ?? []));
+  const isTaken = (offer: Offer) => !("reason" in findCandidate(offer, { route, candidateModels, hosts }));
+  return { model, models, offers: [...offers].filter(isTaken) };
 }
 
 /** The model that a client means. An alias of the operator's goes before a model of the same name. */
@@ -80,17 +106,25 @@ function toQuestion(
   { aliases, hosts }: RoutingContext,
   { model, route }: { readonly model: string; readonly route: CompiledRoute | undefined },
 ): Question {
-  const candidates = route?.candidates ?? anyInstance;
   return {
     route,
-    candidateModels: candidates.map((candidate) =>
-      candidate.model === undefined ? model : resolveAlias(candidate.model, aliases),
-    ),
+    candidateModels: candidateModelsOf(route, model, aliases),
     operation,
     ways,
     needs: Object.keys(needs).filter((need) => needs[need] === true),
     hosts,
   };
+}
+
+/** The model of each of a route's candidates, in their order. */
+function candidateModelsOf(
+  route: CompiledRoute | undefined,
+  model: string,
+  aliases: RoutingContext["aliases"],
+): readonly string[] {
+  return (route?.candidates ?? anyInstance).map((candidate) =>
+    candidate.model === undefined ? model : resolveAlias(candidate.model, aliases),
+  );
 }
 
 /** All that differs between two questions about one index with the same routes and hosts. */

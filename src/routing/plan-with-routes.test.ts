@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { candidateKeys, type PlanSetting, planArguments, planOf, rejectionReasons } from "../../test/support/plan.ts";
-import { makeRecord, makeSnapshot } from "../../test/support/records.ts";
+import { makeRecord, makeSnapshot, type RecordOptions } from "../../test/support/records.ts";
 import { planRoute } from "./plan-route.ts";
 
 const local = { service: "local" };
@@ -36,6 +36,50 @@ describe("a route", () => {
         text: 'does not fit `host.zone == "rack-a"`; does not fit `host.zone != "rack-c"`',
       },
     ]);
+  });
+
+  it("names a service, or one server by the name under which it is attached", () => {
+    const records = [
+      { service: "openai-compatible", instance: "desk" },
+      { service: "openai-compatible", instance: "rack" },
+      { service: "desk", instance: "llm-1" },
+    ];
+    const named = (service: string) => [{ model: "m", candidates: [{ service }] }];
+    assert.deepEqual(candidateKeys({ records, routes: named("rack") }), ["openai-compatible/rack"]);
+    assert.deepEqual(candidateKeys({ records, routes: named("desk") }).sort(), [
+      "desk/llm-1",
+      "openai-compatible/desk",
+    ]);
+    assert.equal(candidateKeys({ records, routes: named("openai-compatible") }).length, 2);
+    const where = [{ model: "m", where: 'instance.name == "rack"' }];
+    assert.deepEqual(candidateKeys({ records, routes: where }), ["openai-compatible/rack"]);
+  });
+
+  it("allows what costs money by the name of its service or of the server, and nothing beside it", () => {
+    const labels = { "nexus.paid": "true" };
+    const records = [
+      { service: "openai-compatible", instance: "dear", labels },
+      { service: "openai-compatible", instance: "other", labels },
+    ];
+    const keys = (...candidates: object[]) => candidateKeys({ records, routes: [{ model: "m", candidates }] });
+    assert.deepEqual(keys({ service: "dear" }), ["openai-compatible/dear"]);
+    assert.deepEqual(keys({ service: "dear" }, {}), ["openai-compatible/dear"]);
+    assert.deepEqual(keys({ where: 'instance.name == "dear"' }), []);
+    assert.equal(keys({ service: "openai-compatible" }).length, 2);
+  });
+
+  it("decides the tier where it says one, else the server's own holds", () => {
+    const at = (instance: string, tier?: string): RecordOptions =>
+      tier === undefined ? { instance } : { instance, labels: { "nexus.tier": tier } };
+    const records = [at("a", "2"), at("b"), at("c", "1"), at("d", "high"), at("e", "101")];
+    const tiersOf = (routes?: PlanSetting["routes"]) =>
+      planOf({ records, ...(routes === undefined ? {} : { routes }) })
+        .candidates.map(({ key, why }) => `${key.slice(-1)}${why.tier}`)
+        .sort();
+    assert.deepEqual(tiersOf(), ["a2", "b0", "c1", "d0", "e0"]);
+    assert.deepEqual(candidateKeys({ records: [at("a", "2"), at("b"), at("c", "1")] }), ["chat/b", "chat/c", "chat/a"]);
+    const routes = [{ model: "m", candidates: [{ service: "a", tier: 0 }, { service: "c" }, { tier: 3 }] }];
+    assert.deepEqual(tiersOf(routes), ["a0", "b3", "c1", "d3", "e3"]);
   });
 
   it("leads to another model, through the operator's aliases", () => {

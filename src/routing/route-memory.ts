@@ -14,6 +14,9 @@ interface KnownNames {
   readonly routes: Map<string, CompiledRoute | undefined>;
 }
 
+/** What a memory is about. */
+type MemoryContext = Pick<RoutingContext, "index" | "routes" | "hosts">;
+
 /**
  * What was worked out for an index, its routes and its hosts, so that a request need not work it out again. It decides
  * nothing: without it every answer would be the same, later.
@@ -25,14 +28,14 @@ export class RouteMemory {
   readonly #hosts: ReadonlyMap<string, HostFacts> | undefined;
   readonly #names = new Map<string, KnownNames>();
 
-  constructor({ index, routes, hosts }: RoutingContext) {
+  constructor({ index, routes, hosts }: MemoryContext) {
     this.#index = index;
     this.#routes = routes;
     this.#hosts = hosts;
     this.preparations = new PreparationCache(index);
   }
 
-  isFor({ routes, hosts }: RoutingContext): boolean {
+  isFor({ routes, hosts }: MemoryContext): boolean {
     return this.#routes === routes && this.#hosts === hosts;
   }
 
@@ -88,7 +91,7 @@ function signatureOf(model: Parameters<typeof namesOf>[0]): string {
 const memories = new WeakMap<ModelIndex, RouteMemory>();
 
 /** The memory of a context. Other routes or other hosts begin a new one. */
-export function memoryOf(context: RoutingContext): RouteMemory {
+export function memoryOf(context: MemoryContext): RouteMemory {
   let memory = memories.get(context.index);
   if (memory === undefined || !memory.isFor(context)) {
     memory = new RouteMemory(context);

@@ -1,5 +1,6 @@
 import type { Evidence, InstanceRecord } from "../contract/instance-record.ts";
 import type { Endpoint } from "../contract/metadata.ts";
+import { paidLabel, tierLabel, tierMax } from "../contract/service-labels.ts";
 import { anyInstance, type CompiledRoute, type RouteCandidate } from "./compile-routes.ts";
 import { factsOf, type HostFacts, zoneOf } from "./facts.ts";
 import type { Offer } from "./model-index.ts";
@@ -40,12 +41,15 @@ export interface Refusal {
 /** Instances with unknown limits are compared as if this many requests filled them. */
 const assumedConcurrency = 8;
 
-/** The label of services whose every answer costs money. */
-const paidLabel = "nexus.paid";
-
 /** Whether requests to an instance cost money: its label `nexus.paid` is `true`. */
 export function isPaid(record: InstanceRecord): boolean {
   return record.labels[paidLabel] === "true";
+}
+
+/** The tier of an instance where no route says another: its label `nexus.tier`, else 0. */
+function tierOf(record: InstanceRecord): number {
+  const tier = Number(record.labels[tierLabel] ?? 0);
+  return Number.isInteger(tier) && tier >= 0 && tier <= tierMax ? tier : 0;
 }
 
 /** Whether the record of an offer says that it can serve the request, and how. */
@@ -66,7 +70,7 @@ export function classifyOffer(offer: Offer, question: Question): Prospect | Refu
     offer,
     endpoint,
     way: ways.indexOf(endpoint.operation_id),
-    tier: taken.tier,
+    tier: taken.tier ?? tierOf(record),
     weight: taken.weight,
     limit: record.metadata.capabilities.max_concurrency ?? assumedConcurrency,
     unknownFeatures: needs.filter((need) => !isKnown(offer, need)).length,
@@ -102,11 +106,26 @@ function lackOf(offer: Offer, need: string): string | undefined {
   return deniesIt ? `says that it has no ${need}` : undefined;
 }
 
+/** Why a route leaves an offer out. */
+interface LeftOut {
+  readonly reason: "route" | "residency" | "paid";
+  readonly text: string;
+}
+
 /** The candidate of the route that an offer is, or why it is none. */
-function takeByRoute(
+function takeByRoute(offer: Offer, question: Question): RouteCandidate | LeftOut {
+  const { record } = offer;
+  const found = findCandidate(offer, question);
+  if ("reason" in found || !isPaid(record) || question.route?.allowPaid === true) return found;
+  if (found.service !== undefined && isNamed(record, found.service)) return found;
+  return { reason: "paid", text: "costs money, and no route says that it may be used" };
+}
+
+/** The candidate of the route that an offer is, whether it may cost money or not, or why it is none. */
+export function findCandidate(
   offer: Offer,
-  { route, candidateModels, hosts }: Question,
-): RouteCandidate | { readonly reason: "route" | "residency" | "paid"; readonly text: string } {
+  { route, candidateModels, hosts }: Pick<Question, "route" | "candidateModels" | "hosts">,
+): RouteCandidate | LeftOut {
   const { record } = offer;
   const host = hosts?.get(record.host);
   const mismatches: string[] = [];
@@ -124,10 +143,12 @@ function takeByRoute(
     const where = zone === undefined ? "nobody says where it is" : `is in ${zone}`;
     return { reason: "residency", text: `${where}, and the route allows only ${[...route.residency].join(", ")}` };
   }
-  if (isPaid(record) && route?.allowPaid !== true && candidate.service !== record.service) {
-    return { reason: "paid", text: "costs money, and no route says that it may be used" };
-  }
   return candidate;
+}
+
+/** Whether it goes by this name: its service's, or the one under which it is attached. */
+function isNamed({ service, instance }: InstanceRecord, name: string): boolean {
+  return service === name || instance === name;
 }
 
 function candidateMismatch(
@@ -138,7 +159,7 @@ function candidateMismatch(
   const { id, aliases } = offer.model;
   if (model !== undefined && id !== model && !aliases.includes(model)) return `the route takes ${model}`;
   const { service, where } = candidate;
-  if (service !== undefined && service !== offer.record.service) return `the route takes instances of ${service}`;
+  if (service !== undefined && !isNamed(offer.record, service)) return `the route takes instances of ${service}`;
   return where === undefined ? undefined : mismatchOf(where, offer, host);
 }
 
