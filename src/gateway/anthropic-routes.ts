@@ -1,6 +1,5 @@
 import { operationById } from "../contract/operations.ts";
 import { estimatedHeader, estimateInputTokens } from "../translate/anthropic-count.ts";
-import { anthropicDialect } from "../translate/anthropic-dialect.ts";
 import { parseRequest } from "../translate/request-fields.ts";
 import { readJsonAsk } from "./ask.ts";
 import { requireAllowed } from "./authenticate.ts";
@@ -25,7 +24,6 @@ export const anthropicRoutes: readonly Route[] = [
     path: create.path,
     operation: create.id,
     access: "key",
-    dialect: anthropicDialect,
     serve: (exchange, parts) => serveOperation(exchange, { operation: create, isNative: true, translators }, parts),
   },
   {
@@ -33,7 +31,6 @@ export const anthropicRoutes: readonly Route[] = [
     path: count.path,
     operation: count.id,
     access: "key",
-    dialect: anthropicDialect,
     serve: serveCount,
   },
 ];

@@ -1,7 +1,8 @@
 import type { Evidence } from "../contract/instance-record.ts";
 import type { Domain } from "../contract/metadata.ts";
-import type { ModelIndex, Offer } from "../routing/model-index.ts";
-import { resolveAlias } from "../routing/plan-route.ts";
+import type { Offer } from "../routing/model-index.ts";
+import { offersFor } from "../routing/plan-route.ts";
+import { isPaid } from "../routing/static-filter.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 
 /** A feature and how sure the platform is of it. */
@@ -27,35 +28,42 @@ export interface ListedModel {
     readonly instances: number;
     /** Those that can take requests now. */
     readonly ready_instances: number;
+    /** Only instances that cost money serve it. */
+    readonly paid: boolean;
+    /** Of another name for a model: that model. */
     readonly alias_of?: string;
+    /** Of a name whose route asks for other models: those, in the order of its candidates. */
+    readonly routes_to?: readonly string[];
   };
 }
 
-/** The fleet's models by name, aliases included, as far as they are wanted. */
-export function listModels(
-  parts: Pick<GatewayParts, "index" | "aliases" | "conditions">,
-  isWanted: (name: string) => boolean,
-): readonly ListedModel[] {
-  const index = parts.index();
-  const names = [...new Set([...index.offers.keys(), ...Object.keys(parts.aliases)])].filter(isWanted).sort();
-  return names.flatMap((name) => findModel(name, parts) ?? []);
+type ModelParts = Pick<GatewayParts, "index" | "aliases" | "routes" | "conditions">;
+
+/** The fleet's models by name, those of aliases and routes included, as far as they are wanted. */
+export function listModels(parts: ModelParts, isWanted: (name: string) => boolean): readonly ListedModel[] {
+  const names = new Set([...parts.index().offers.keys(), ...Object.keys(parts.aliases), ...parts.routes.exact.keys()]);
+  return [...names]
+    .filter(isWanted)
+    .sort()
+    .flatMap((name) => findModel(name, parts) ?? []);
+}
+
+/** Who would serve a name, as far as records and the operator's rules say. */
+export function offersOf(name: string, { index, aliases, routes }: Omit<ModelParts, "conditions">) {
+  return offersFor(name, { index: index(), aliases, routes });
 }
 
 /** One model by the name that a client may ask for, or undefined. */
-export function findModel(
-  name: string,
-  parts: Pick<GatewayParts, "index" | "aliases" | "conditions">,
-): ListedModel | undefined {
-  const index: ModelIndex = parts.index();
-  const target = resolveAlias(name, parts.aliases);
-  const offers = index.offers.get(target) ?? [];
+export function findModel(name: string, parts: ModelParts): ListedModel | undefined {
+  const { model: target, models, offers } = offersOf(name, parts);
   const [first] = offers;
   if (first === undefined) return undefined;
   const isReady = ({ record, key }: Offer) =>
     record.state === "ready" && parts.conditions.of(key).unready === undefined;
   const states = new Set(offers.map(({ model }) => model.state));
   const windows = offers.flatMap(({ model }) => model.context_window ?? []);
-  const canonical = target === name ? first.model.id : target;
+  const goesElsewhere = models.some((model) => model !== target);
+  const canonical = target !== name || goesElsewhere ? target : first.model.id;
   return {
     id: name,
     object: "model",
@@ -68,7 +76,9 @@ export function findModel(
       state: states.has("loaded") ? "loaded" : states.has("loading") ? "loading" : "available",
       instances: offers.length,
       ready_instances: offers.filter(isReady).length,
+      paid: offers.every(({ record }) => isPaid(record)),
       ...(canonical === name ? {} : { alias_of: canonical }),
+      ...(goesElsewhere ? { routes_to: models } : {}),
     },
   };
 }

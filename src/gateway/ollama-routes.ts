@@ -1,6 +1,5 @@
 import { operationById } from "../contract/operations.ts";
 import { ollamaChatToChat } from "../translate/ollama-chat-to-chat.ts";
-import { ollamaDialect } from "../translate/ollama-dialect.ts";
 import { ollamaEmbed, ollamaEmbeddings } from "../translate/ollama-embed.ts";
 import { ollamaGenerateToChat, ollamaGenerateToCompletions } from "../translate/ollama-generate.ts";
 import { ollamaIdleAnswer } from "../translate/ollama-idle-answer.ts";
@@ -18,7 +17,7 @@ import { modelsAllowed } from "./authenticate.ts";
 import { readWishes } from "./client-wishes.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
-import { listModels } from "./list-models.ts";
+import { listModels, offersOf } from "./list-models.ts";
 import { readBody } from "./read-body.ts";
 import type { Route } from "./routes.ts";
 import { send, sendJson } from "./send-json.ts";
@@ -86,9 +85,8 @@ function serveIdle(
 }
 
 function modelSources(exchange: Exchange, parts: GatewayParts): readonly OllamaModelSource[] {
-  const { offers } = parts.index();
   return listModels(parts, modelsAllowed(exchange)).map(({ id, context_window, created, nexus }) => {
-    const [offer] = offers.get(nexus.alias_of ?? id) ?? [];
+    const [offer] = offersOf(id, parts).offers;
     return {
       name: id,
       domains: nexus.domains,
@@ -114,7 +112,6 @@ function askingRoute(id: AskingId, path: string, like: "chat.completions.create"
     path,
     operation: id,
     access: "key",
-    dialect: ollamaDialect,
     serve: (exchange, parts) => serveAsking(operation, exchange, parts),
   };
 }
@@ -125,7 +122,6 @@ function pageRoute(path: string, operation: string, page: (exchange: Exchange, p
     path,
     operation,
     access: "key",
-    dialect: ollamaDialect,
     serve: (exchange, parts) => sendJson(exchange, 200, page(exchange, parts)),
   };
 }
@@ -137,7 +133,7 @@ function serveRoot(exchange: Exchange): void {
 
 /** Ollama's native API, for its own clients and what is written for it. */
 export const ollamaRoutes: readonly Route[] = [
-  { method: "GET", path: "/", operation: "ollama.root", access: "open", dialect: ollamaDialect, serve: serveRoot },
+  { method: "GET", path: "/", operation: "ollama.root", access: "open", serve: serveRoot },
   askingRoute("ollama.chat", "/api/chat", "chat.completions.create"),
   askingRoute("ollama.generate", "/api/generate", "chat.completions.create"),
   askingRoute("ollama.embed", "/api/embed", "embeddings.create"),
@@ -150,7 +146,6 @@ export const ollamaRoutes: readonly Route[] = [
     path: "/api/show",
     operation: "ollama.show",
     access: "key",
-    dialect: ollamaDialect,
     serve: serveShow,
   },
 ];

@@ -1,5 +1,8 @@
 import { NexusError } from "../base/errors.ts";
 import { type Operation, operations } from "../contract/operations.ts";
+import { anthropicDialect } from "../translate/anthropic-dialect.ts";
+import { ollamaDialect } from "../translate/ollama-dialect.ts";
+import { openaiDialect } from "../translate/openai-dialect.ts";
 import type { ClientDialect } from "../translate/translation.ts";
 import { anthropicRoutes } from "./anthropic-routes.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
@@ -23,8 +26,6 @@ export interface Route {
   /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
   readonly operation: string;
   readonly access: "open" | "key" | "admin";
-  /** In which shape errors and streams go out. Default: OpenAI's. */
-  readonly dialect?: ClientDialect;
   readonly serve: (exchange: Exchange, parts: GatewayParts, path: string) => void | Promise<void>;
 }
 
@@ -102,7 +103,7 @@ function routesAt(path: string): readonly Route[] {
 }
 
 /** @throws NexusError `unknown_url` or `method_not_allowed`. */
-export function findRoute(method: string, path: string): Route {
+function findRoute(method: string, path: string): Route {
   const wanted = method === "HEAD" ? "GET" : method;
   const here = routesAt(path);
   if (here.length === 0) {
@@ -121,12 +122,24 @@ export function findRoute(method: string, path: string): Route {
   return found;
 }
 
-/** Serves one request on the route that was found. */
-export async function serveRoute(route: Route, path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
-  exchange.operation = route.operation;
-  if (route.dialect !== undefined) exchange.dialect = route.dialect;
+/**
+ * In which shape a client expects errors and streams. Known by its address alone, so that whatever is wrong with the rest
+ * is said in that shape; the list of models has one address in two APIs, and Anthropic's clients say who they are.
+ */
+function dialectFor(path: string, exchange: Exchange): ClientDialect {
+  if (path.startsWith("/v1/messages")) return anthropicDialect;
+  if (path === "/" || path === "/api" || path.startsWith("/api/")) return ollamaDialect;
+  const isModels = path === "/v1/models" || path.startsWith("/v1/models/");
+  return isModels && exchange.request.header("anthropic-version") !== undefined ? anthropicDialect : openaiDialect;
+}
+
+/** Serves one request on the route for its method and path. @throws NexusError, as the client shall hear it. */
+export async function serveRoute(path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
+  exchange.dialect = dialectFor(path, exchange);
   const { requestIdHeader } = exchange.dialect;
   if (requestIdHeader !== undefined) exchange.reply.setHeader(requestIdHeader, exchange.id);
+  const route = findRoute(exchange.request.method, path);
+  exchange.operation = route.operation;
   if (route.access !== "open") {
     exchange.caller = await authenticate(exchange, parts);
     if (route.access === "admin") requireAdmin(exchange.caller);

@@ -3,7 +3,7 @@ import { ClientAnswer } from "./client-answer.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
-import { findRoute, serveRoute } from "./routes.ts";
+import { serveRoute } from "./routes.ts";
 import { roundMs, toRecord } from "./to-record.ts";
 
 /**
@@ -22,8 +22,7 @@ export async function serveExchange(
   try {
     if (problem !== undefined) throw problem;
     if (parts.state().draining) reply.setHeader("connection", "close");
-    const path = pathOf(request.target);
-    await serveRoute(findRoute(request.method, path), path, exchange, parts);
+    await serveRoute(pathOf(request.target), exchange, parts);
   } catch (thrown) {
     fail(exchange, toNexusError(thrown), parts);
   }

@@ -1,6 +1,7 @@
 import type { Health, Readiness } from "../contract/health.ts";
 import { contractVersion, type Model, type ServiceDescriptor, type ServiceMetadata } from "../contract/metadata.ts";
 import { endpointOf, type Operation, responseTypesOf } from "../contract/operations.ts";
+import { modelsAllowed } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { openapiDocument } from "./openapi-document.ts";
@@ -45,14 +46,14 @@ export async function serveMetrics(exchange: Exchange, { processMetrics }: Gatew
 /** The pages on which the gateway describes itself as every service does: what it offers are `operations`. */
 export function selfDescription(operations: readonly Operation[]) {
   return {
-    /** `GET /v1/metadata`: its models are the fleet's. */
+    /** `GET /v1/metadata`: its models are those of the fleet that the key may use. */
     serveMetadata(exchange: Exchange, parts: GatewayParts): void {
-      sendJson(exchange, 200, describeGateway(parts, operations));
+      sendJson(exchange, 200, describeGateway(exchange, parts, operations));
     },
     /** `GET /v1/descriptor` */
     serveDescriptor(exchange: Exchange, parts: GatewayParts): void {
       const descriptor: ServiceDescriptor = {
-        ...describeGateway(parts, operations),
+        ...describeGateway(exchange, parts, operations),
         response_types: Object.fromEntries(
           operations.map((operation) => [operation.id, [...responseTypesOf(operation)]]),
         ),
@@ -67,9 +68,9 @@ export function selfDescription(operations: readonly Operation[]) {
   };
 }
 
-function describeGateway(parts: GatewayParts, operations: readonly Operation[]): ServiceMetadata {
+function describeGateway(exchange: Exchange, parts: GatewayParts, operations: readonly Operation[]): ServiceMetadata {
   const { identity } = parts;
-  const models = fleetModels(parts);
+  const models = fleetModels(parts, modelsAllowed(exchange));
   return {
     schema_version: contractVersion,
     service: { name: "gateway", version: identity.version, description: "One address for every service of the fleet." },
@@ -77,32 +78,40 @@ function describeGateway(parts: GatewayParts, operations: readonly Operation[]):
     backend: { name: "nexus", vendor: "", version: identity.version },
     endpoints: operations.map(endpointOf),
     capabilities: {
-      domains: [...new Set([...models.values()].flatMap((model) => model.domains))],
+      domains: [...new Set(models.flatMap((model) => model.domains))],
       modalities: { input: ["text", "image"], output: ["text", "vector"] },
       streaming: true,
       max_concurrency: null,
       features: ["nexus-gateway"],
     },
-    models: [...models.values()],
+    models,
     requires: {},
     ui: { options: [] },
   };
 }
 
-/** Every model once, with all the names that a client may use for it here: its services' and the operator's. */
-function fleetModels({ index, aliases }: GatewayParts): ReadonlyMap<string, Model> {
-  const models = new Map<string, Model>();
+/**
+ * Every model once, with all the names that a client may use for it here: its services' and the operator's. Whoever may
+ * not use its own name knows it by the first of the others.
+ */
+function fleetModels({ index, aliases }: GatewayParts, isAllowed: (name: string) => boolean): Model[] {
   const { offers } = index();
+  const models = new Map<string, { readonly model: Model; readonly names: Set<string> }>();
   const named = [
     ...offers,
     ...Object.entries(aliases).map(([alias, target]) => [alias, offers.get(target) ?? []] as const),
   ];
   for (const [name, [offer]] of named) {
-    if (offer === undefined) continue;
+    if (offer === undefined || !isAllowed(name)) continue;
     const { model } = offer;
-    const known = models.get(model.id) ?? { ...model, aliases: [] };
-    const isNew = name !== model.id && !known.aliases.includes(name);
-    models.set(model.id, isNew ? { ...known, aliases: [...known.aliases, name] } : known);
+    const known = models.get(model.id);
+    if (known === undefined) models.set(model.id, { model, names: new Set([name]) });
+    else known.names.add(name);
   }
-  return models;
+  return [...models.values()].map(({ model, names }) => {
+    const [first = model.id] = names;
+    const id = names.has(model.id) ? model.id : first;
+    names.delete(id);
+    return { ...model, id, aliases: [...names] };
+  });
 }

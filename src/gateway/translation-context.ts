@@ -10,6 +10,7 @@ export function translationContext(exchange: Exchange, parts: GatewayParts): Tra
     newId: (prefix) => `${prefix}_${randomBytes(12).toString("hex")}`,
     nowSeconds: Math.floor(clock.now() / 1_000),
     elapsedMs: () => clock.monotonic() - startedAt,
-    hasModel: (name) => parts.index().offers.has(name) || Object.hasOwn(parts.aliases, name),
+    hasModel: (name) =>
+      parts.index().offers.has(name) || Object.hasOwn(parts.aliases, name) || parts.routes.exact.has(name),
   };
 }
