@@ -23,12 +23,12 @@ export type UsageShape = "prompt-completion" | "input-output" | "pages" | "none"
 
 /**
  * A step in the life of a job, which lives on the instance that took it. `create`: the answer's `id` names the job from
- * then on. `one`: the path's `{id}` does, and the call goes to the instance that made the job and to no other. `list`:
- * every instance knows its own jobs only.
+ * then on. `one`: the path's `{id}` does, and the call goes to the instance that made the job and to no other. `derive`: the
+ * same, and the answer's `id` names another job that is made of it. `list`: every instance knows its own jobs only.
  */
 export interface JobStep {
   readonly of: "video" | "music";
-  readonly step: "create" | "one" | "list";
+  readonly step: "create" | "one" | "derive" | "list";
 }
 
 /** One row of the table, without what follows from it. */

@@ -269,6 +269,21 @@ const videos = [
     summary: "Fetch a film, or its thumbnail",
     responseSchema: null,
   },
+  {
+    ...mediaMaking,
+    id: "videos.remix",
+    path: "/v1/videos/{id}/remix",
+    domains: ["video"],
+    model: "none",
+    body: "either",
+    answers: ["json"],
+    usage: "none",
+    usual: false,
+    job: { of: "video", step: "derive" },
+    summary: "Begin to make a film out of a film and a text",
+    requestSchema: "CreateVideoRemixBody",
+    responseSchema: "VideoResource",
+  },
 ] as const satisfies readonly OperationRow[];
 
 /** There is no API for music that several servers share: this one has the shape of videos, so that clients know it. */

@@ -1,5 +1,6 @@
 import { NexusError } from "../base/errors.ts";
 import { toTraceparent } from "../base/ids.ts";
+import type { InstanceRecord } from "../contract/instance-record.ts";
 import type { Operation } from "../contract/operations.ts";
 import type { Job } from "../objects/job-store.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
@@ -15,6 +16,21 @@ export interface JobCall {
   readonly parts: GatewayParts;
   readonly operation: Operation;
   readonly job: Job;
+  /** Aborted when nobody needs the answer any more. Default: when the client has left. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is asked of whom. */
+export interface JobQuestion {
+  readonly parts: Pick<GatewayParts, "index">;
+  readonly operation: Pick<Operation, "id">;
+  readonly job: Job;
+}
+
+/** Where a job is asked about. */
+export interface JobPlace {
+  readonly record: InstanceRecord;
+  readonly path: string;
 }
 
 /** To the first byte of what a server keeps in a table: clients of a list wait for the slowest of all instances. */
@@ -47,18 +63,28 @@ export async function askJob(call: JobCall, query = ""): Promise<UpstreamAnswer>
   }
 }
 
-async function send({ exchange, parts, operation, job }: JobCall, query: string): Promise<UpstreamAnswer> {
+/**
+ * The instance of a job, and where it takes the operation.
+ * @throws NexusError `no_instance_available` while it is away, `unsupported_feature` when it does not offer this.
+ */
+export function placeOf({ parts, operation, job }: JobQuestion): JobPlace {
   const record = parts.index().snapshot.instances.get(job.instance);
   if (record === undefined) throw away(job, "it is not in the registry");
   const endpoint = record.metadata.endpoints.find(({ operation_id }) => operation_id === operation.id);
   if (endpoint === undefined) {
     throw new NexusError("unsupported_feature", `The service that made this ${job.kind} does not offer this.`);
   }
+  return { record, path: endpoint.path.replace("{id}", encodeURIComponent(job.backendId)) };
+}
+
+async function send(call: JobCall, query: string): Promise<UpstreamAnswer> {
+  const { exchange, parts, operation } = call;
+  const { record, path } = placeOf(call);
   const { timeouts } = parts.settings;
   const firstTokenMs = operation.answers.includes("media") ? operation.firstTokenMs : lookMs;
   const answer = await parts.upstreams.send(record, {
     method: operation.method,
-    path: endpoint.path.replace("{id}", encodeURIComponent(job.backendId)) + query,
+    path: path + query,
     headers: {
       accept: "*/*",
       "x-request-id": exchange.id,
@@ -66,7 +92,7 @@ async function send({ exchange, parts, operation, job }: JobCall, query: string)
       ...rangeOf(exchange),
     },
     body: null,
-    signal: exchange.signal,
+    signal: call.signal ?? exchange.signal,
     timeouts: timeoutsFor(operation.id, [timeouts], { ...timeouts, firstTokenMs }),
   });
   const refusal = isDone(operation, answer) ? undefined : refusalOf(answer);
@@ -80,9 +106,10 @@ export function isDone({ method }: Operation, { status }: Pick<UpstreamAnswer, "
   return status < 300 || (method === "DELETE" && status === 404);
 }
 
-/** Which part of a film the client wants: its player jumps about in it. */
+/** Which part of a film the client wants: its player jumps about in it. Of a head alone there are no parts. */
 function rangeOf({ request }: Exchange): Record<string, string> {
   const headers: Record<string, string> = {};
+  if (request.method !== "GET") return headers;
   for (const name of ["range", "if-range"]) {
     const value = request.header(name);
     if (value !== undefined) headers[name] = value;

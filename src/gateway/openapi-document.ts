@@ -36,6 +36,7 @@ const requiredFields: Readonly<Record<string, Schema>> = {
   CreateTranscriptionRequest: { file: binary },
   CreateTranslationRequest: { file: binary },
   CreateVideoBody: { prompt: text },
+  CreateVideoRemixBody: { prompt: text },
   CreateMusicBody: { prompt: text },
   CreateFileRequest: { file: binary, purpose: text },
   CreateBatchRequest: { input_file_id: text, endpoint: text, completion_window: text },

@@ -1,6 +1,8 @@
+import type { Readable } from "node:stream";
 import { NexusError } from "../base/errors.ts";
 import type { OperationId } from "../contract/operations.ts";
 import { resultPurpose, type StoredFile } from "../objects/file-store.ts";
+import { contentRange, contentRangeBeyond, rangeOf, wantedBytes } from "./byte-range.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { queryOf, readPageQuery, toList } from "./page-query.ts";
@@ -93,19 +95,39 @@ async function remove(exchange: Exchange, parts: GatewayParts, path: string): Pr
   sendJson(exchange, 200, { id, object: "file", deleted: true });
 }
 
-/** `GET /v1/files/{id}/content`: as fast as the client reads. */
+/** `GET /v1/files/{id}/content`: all of it or a part. `HEAD` tells how large it is. */
 async function content(exchange: Exchange, parts: GatewayParts, path: string): Promise<void> {
   const file = await findFile(exchange, parts, path);
-  const source = await parts.objects.files.read(file);
-  const { reply, signal } = exchange;
+  const { reply, request } = exchange;
+  // A file of this name may be written anew, as a batch's results are after a crash: then at another time.
+  const etag = `"${file.id}-${file.createdAt}"`;
+  const wanted = wantedBytes(rangeOf(request, etag), file.bytes);
+  if (wanted === "beyond") {
+    reply.setHeader("content-range", contentRangeBeyond(file.bytes));
+    throw new NexusError("range_not_satisfiable", `There are ${file.bytes} bytes of this file.`);
+  }
+  const isWhole = wanted === "whole";
   const isJsonLines = file.purpose === "batch" || file.purpose === resultPurpose;
+  const headers = {
+    "content-type": isJsonLines ? "application/jsonl" : "application/octet-stream",
+    "content-length": isWhole ? file.bytes : wanted.end - wanted.start + 1,
+    "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(file.filename)}`,
+    "accept-ranges": "bytes",
+    etag,
+    ...(isWhole ? {} : { "content-range": contentRange(wanted, file.bytes) }),
+  };
+  const source = await parts.objects.files.read(file, isWhole ? undefined : wanted);
+  reply.writeHead(isWhole ? 200 : 206, headers);
+  exchange.firstByteAt = exchange.clock.monotonic();
+  if (request.method !== "HEAD") return await sendAll(source, exchange);
+  source.destroy();
+  reply.end();
+}
+
+/** As fast as the client reads. Half a file is never taken for a whole one. */
+async function sendAll(source: Readable, exchange: Exchange): Promise<void> {
+  const { reply, signal } = exchange;
   try {
-    reply.writeHead(200, {
-      "content-type": isJsonLines ? "application/jsonl" : "application/octet-stream",
-      "content-length": file.bytes,
-      "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(file.filename)}`,
-    });
-    exchange.firstByteAt = exchange.clock.monotonic();
     for await (const chunk of source as AsyncIterable<Buffer>) {
       exchange.bytesOut += chunk.length;
       if (!reply.write(chunk)) await drained(exchange);
@@ -113,7 +135,6 @@ async function content(exchange: Exchange, parts: GatewayParts, path: string): P
     }
     reply.end();
   } catch (error) {
-    // Half a file is never taken for a whole one.
     reply.destroy();
     throw error;
   } finally {

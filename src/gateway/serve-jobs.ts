@@ -1,93 +1,57 @@
 import { NexusError } from "../base/errors.ts";
 import { type Operation, type OperationId, operationById } from "../contract/operations.ts";
 import type { Job, JobKind } from "../objects/job-store.ts";
-import { newObjectId } from "../objects/object-id.ts";
-import { readBackendError } from "../openai/backend-error.ts";
-import { isObject, type JsonObject } from "../translate/request-fields.ts";
+import type { JsonObject } from "../translate/request-fields.ts";
+import type { Ask, Way } from "./ask.ts";
 import { askJob, isDone, type JobCall } from "./ask-job.ts";
-import { ClientAnswer } from "./client-answer.ts";
 import { collectAnswer } from "./collect-answer.ts";
-import { CollectedReply } from "./collected-reply.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { relayContent } from "./job-content.ts";
+import { documentBytesMax, parseJobDocument, relayRefusal, sourceOf, underOwnId } from "./job-document.ts";
+import { makeJob, requireSource } from "./make-job.ts";
 import { readPageQuery, toList } from "./page-query.ts";
-import { pipeAnswer } from "./pipe-answer.ts";
 import type { Route } from "./routes.ts";
 import { sendJson } from "./send-json.ts";
-import { serveOperation } from "./serve-operation.ts";
+import { readAsk, readRequest } from "./serve-operation.ts";
 import { translators } from "./translators.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 type Serve = Route["serve"];
 
-/** A job as its instance describes it. */
-const documentBytesMax = 1024 * 1024;
-
-/**
- * Begins a job: served like every request, then kept, so that later calls find the instance again. A job that cannot
- * be kept is stopped: its client could never ask for it.
- */
+/** Begins a job. */
 function creation(operation: Operation, kind: JobKind): Serve {
   return async (exchange, parts) => {
-    const client = exchange.reply;
-    const collected = new CollectedReply(documentBytesMax);
-    exchange.reply = collected;
-    await serveOperation(exchange, { operation, isNative: true, translators }, parts).finally(() => {
-      exchange.reply = client;
-    });
-    // It ended, or its client left.
-    collected.destroy();
-    const answer = await collected.answer;
-    if (answer === undefined) throw badAnswer();
-    for (const [name, value] of answer.headers) if (name !== "content-length") client.setHeader(name, value);
-    let { body } = answer;
-    if (answer.status < 300) {
-      const made = parseDocument(body);
-      const { instance = "", model = "" } = exchange;
-      const id = newObjectId(`${kind}_`);
-      const lastSeen = { ...made, id };
-      const job = { id, tenant: tenantOf(exchange), kind, instance, backendId: made.id, model, lastSeen };
-      await keep(job, exchange, parts);
-      body = Buffer.from(JSON.stringify(lastSeen));
-    }
-    client.writeHead(answer.status, { "content-length": body.length });
-    client.end(body);
+    const ask = await readAsk(exchange, { operation, isNative: true, translators }, parts);
+    await makeJob({ exchange, ask, parts }, { kind });
   };
 }
 
-async function keep(job: Job, exchange: Exchange, parts: GatewayParts): Promise<void> {
-  try {
-    await parts.objects.jobs.add(job);
-  } catch (error) {
-    const deletion = { video: "videos.delete", music: "music.delete" } as const satisfies Record<JobKind, OperationId>;
-    const call = { exchange, parts, operation: operationById(deletion[job.kind]), job };
-    await askJob(call).then(
-      (answer) => answer.discard(),
-      (cause: unknown) => exchange.log.warn({ instance: job.instance, error: cause }, "a lost job goes on"),
-    );
-    throw error;
-  }
+/** Begins a job that is made of another one, where that one is. */
+function derivation(operation: Operation, kind: JobKind): Serve {
+  return async (exchange, parts, path) => {
+    const body = await readRequest(exchange, operation, parts);
+    const source = await findJob(exchange, parts, { kind, path });
+    const question = { exchange, ask: askOnJob(operation, source, { exchange, body }), parts };
+    requireSource(question, source);
+    await makeJob(question, { kind, source });
+  };
 }
 
-type Document = JsonObject & { readonly id: string };
-
-/** @throws NexusError `backend_error` for what describes no job. */
-function parseDocument(body: Buffer): Document {
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString("utf8"));
-  } catch (cause) {
-    throw badAnswer(cause);
-  }
-  if (!isObject(value) || typeof value.id !== "string" || value.id === "") throw badAnswer();
-  return { ...value, id: value.id };
-}
-
-function badAnswer(cause?: unknown): NexusError {
-  return new NexusError("backend_error", "The service answered with something that is no job.", {
-    source: "service",
-    cause,
-  });
+/** The request as it came, for the instance of a job. */
+function askOnJob(
+  operation: Operation,
+  { model, instance }: Job,
+  { exchange, body }: { readonly exchange: Exchange; readonly body: Buffer },
+): Ask {
+  const way: Way = {
+    operationId: operation.id,
+    contentType: exchange.request.header("content-type") ?? "application/json",
+    bodyFor: () => body,
+    translation: () => undefined,
+  };
+  const suits: Ask["suits"] = ({ key }) => key === instance;
+  return { operation, model, stream: false, needs: {}, ways: [way], bytes: body.length, suits };
 }
 
 /** A call for one job; `answer` is the instance's, and good. */
@@ -102,12 +66,10 @@ function onJob(
     const query = /\?.*$/.exec(exchange.request.target)?.[0];
     const answer = await askJob(call, query);
     if (isDone(operation, answer)) return await relay(call, answer);
-    const said = readBackendError(await collectAnswer(answer, documentBytesMax), answer.status);
-    if (answer.status >= 500 || answer.status < 400) {
-      const message = `The service failed with status ${answer.status}.`;
-      throw new NexusError("backend_error", message, { source: "service", detail: said.error.message });
-    }
-    new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs).failWith(answer.status, said);
+    const body = await collectAnswer(answer, documentBytesMax);
+    const beyond = answer.headers["content-range"];
+    if (answer.status === 416 && beyond !== undefined) exchange.reply.setHeader("content-range", beyond);
+    relayRefusal({ status: answer.status, body }, exchange, parts);
   };
 }
 
@@ -126,7 +88,8 @@ async function findJob(
 
 /** What the instance says of the job, under the client's id. */
 async function seen({ job, parts }: Omit<JobCall, "operation">, answer: UpstreamAnswer): Promise<JsonObject> {
-  const document = { ...parseDocument(await collectAnswer(answer, documentBytesMax)), id: job.id };
+  const said = parseJobDocument(await collectAnswer(answer, documentBytesMax));
+  const document = underOwnId(said, job.id, sourceOf(job));
   if (JSON.stringify(document) !== JSON.stringify(job.lastSeen)) {
     // For lists while the instance is away: what was said last is good enough.
     await parts.objects.jobs.noteSeen(job.id, document).catch(() => {});
@@ -145,33 +108,9 @@ async function relayDeletion({ exchange, parts, job }: JobCall, answer: Upstream
   sendJson(exchange, 200, { id: job.id, object: `${job.kind}.deleted`, deleted: true });
 }
 
-const contentHeaders = [
-  "content-type",
-  "content-length",
-  "content-disposition",
-  "content-range",
-  "accept-ranges",
-  "etag",
-  "last-modified",
-] as const;
-
-/** Goes out as it comes. One that breaks off is cut, so that nobody takes it for whole. */
-async function relayContent({ exchange, parts }: JobCall, answer: UpstreamAnswer): Promise<void> {
-  const client = new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs);
-  const headers = Object.fromEntries(
-    contentHeaders.flatMap((name) => {
-      const value = answer.headers[name];
-      return typeof value === "string" ? [[name, value]] : [];
-    }),
-  );
-  client.openBody(answer.status, headers);
-  await pipeAnswer(answer, client, {
-    push: (chunk) => chunk,
-    end() {
-      client.endStream();
-      return undefined;
-    },
-  });
+/** The film, or what else there is of it, in whole or in part. */
+function content(operation: Operation, kind: JobKind): Serve {
+  return onJob(operation, kind, relayContent);
 }
 
 /** Jobs of one list that are asked for at the same time. */
@@ -212,11 +151,12 @@ export const serveJobs = {
   "videos.create": creation(operationById("videos.create"), "video"),
   "videos.list": list(operationById("videos.retrieve"), "video"),
   "videos.retrieve": onJob(operationById("videos.retrieve"), "video", relayDocument),
+  "videos.remix": derivation(operationById("videos.remix"), "video"),
   "videos.delete": onJob(operationById("videos.delete"), "video", relayDeletion),
-  "videos.download_content": onJob(operationById("videos.download_content"), "video", relayContent),
+  "videos.download_content": content(operationById("videos.download_content"), "video"),
   "music.create": creation(operationById("music.create"), "music"),
   "music.list": list(operationById("music.retrieve"), "music"),
   "music.retrieve": onJob(operationById("music.retrieve"), "music", relayDocument),
   "music.delete": onJob(operationById("music.delete"), "music", relayDeletion),
-  "music.download_content": onJob(operationById("music.download_content"), "music", relayContent),
+  "music.download_content": content(operationById("music.download_content"), "music"),
 } as const satisfies Partial<Record<OperationId, Serve>>;

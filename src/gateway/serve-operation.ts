@@ -40,15 +40,30 @@ export async function serveOperation(
   understanding: Understanding,
   parts: GatewayParts,
 ): Promise<void> {
+  await serveAsk(exchange, await readAsk(exchange, understanding, parts), parts);
+}
+
+/** Reads what a request asks of the fleet. @throws NexusError when it is no such request. */
+export async function readAsk(exchange: Exchange, understanding: Understanding, parts: GatewayParts): Promise<Ask> {
   const { operation } = understanding;
-  readWishes(exchange);
-  const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: mediaTypesOf[operation.body] });
-  exchange.readAt = exchange.clock.monotonic();
+  const body = await readRequest(exchange, operation, parts);
   const contentType = exchange.request.header("content-type") ?? "";
   const ask = isForm(contentType)
     ? readFormAsk(operation, body, contentType)
     : readJsonAsk({ ...understanding, body, context: translationContext(exchange, parts) });
-  await serveAsk(exchange, chooseModel(ask, exchange, parts), parts);
+  return chooseModel(ask, exchange, parts);
+}
+
+/** The body of a request for an operation, of the media type that it takes, and what the head wishes. */
+export async function readRequest(
+  exchange: Exchange,
+  operation: Pick<AskedOperation, "body">,
+  parts: GatewayParts,
+): Promise<Buffer> {
+  readWishes(exchange);
+  const body = await readBody(exchange, parts.settings.bodyBytesMax, { mediaTypes: mediaTypesOf[operation.body] });
+  exchange.readAt = exchange.clock.monotonic();
+  return body;
 }
 
 /** Serves what was read: plan, wait, try, relay. `observer` sees the answer as the client gets it. */

@@ -17,8 +17,8 @@ export interface FileWriter {
 /** Bytes on disk by id, one folder for all. */
 export interface FileBytes {
   create(id: string): Promise<FileWriter>;
-  /** @throws NexusError `not_found` when the bytes are not in this folder. */
-  read(id: string): Promise<Readable>;
+  /** All of it, or the bytes from `start` to `end`. @throws NexusError `not_found` when they are not in this folder. */
+  read(id: string, part?: { readonly start: number; readonly end: number }): Promise<Readable>;
   remove(id: string): Promise<void>;
   /** Names of what has not been written to for so long: ids, and leftovers of writers that died. */
   olderThan(ageMs: number, nowMs: number): Promise<readonly string[]>;
@@ -42,10 +42,10 @@ export function createFileBytes(directory: string, openFile: OpenForWriting = op
       const handle = await orFull(openFile(part));
       return new PartWriter(handle, part, pathOf(id));
     },
-    async read(id) {
+    async read(id, part) {
       try {
         const handle = await open(pathOf(id));
-        return createReadStream("", { fd: handle, highWaterMark: 256 * 1024 });
+        return createReadStream("", { fd: handle, highWaterMark: 256 * 1024, ...part });
       } catch (cause) {
         if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
         throw new NexusError(

@@ -77,9 +77,9 @@ export class Files {
     return this.#options.store.page(...question);
   }
 
-  /** @throws NexusError `not_found` when its bytes are on another host. */
-  read({ id }: Pick<StoredFile, "id">): Promise<Readable> {
-    return this.#options.bytes.read(id);
+  /** All of it, or a part. @throws NexusError `not_found` when its bytes are on another host. */
+  read({ id }: Pick<StoredFile, "id">, part?: Parameters<FileBytes["read"]>[1]): Promise<Readable> {
+    return this.#options.bytes.read(id, part);
   }
 
   /** Whether there was one. */

@@ -188,6 +188,12 @@ const jobs: readonly BrokenService[] = [
     spoil: status(200),
   },
   {
+    breaks: "videos.remix",
+    defect: "a film that is made of a film is not to be found under its id",
+    concerns: (request) => request.method === "POST" && request.url?.endsWith("/remix") === true,
+    spoil: json((job) => ({ ...job, id: "video_of_somebody_else" })),
+  },
+  {
     breaks: "jobs.unknown",
     defect: "a job that nobody made is a failure of the server",
     concerns: (request) => request.url === "/v1/videos/no-such-job/content",

@@ -356,7 +356,10 @@ class RunningFake implements FakeBackend {
     if (faults.headersFirst !== true) await pauseUnlessGone(faults.delayFirstByteMs, client.gone);
     if (faults.resetBeforeHeaders === true) return client.reset();
     if (faults.status !== undefined) return send(response, faults.status, this.#surface.headers);
-    const reply = request.generation ? this.#work(request) : this.#operations.look(request);
+    const { operation = "videos.list" } = request;
+    const isWork = request.generation && operation !== "videos.remix";
+    const look = { ...request, operation, fields: fieldsOf(request) ?? {} };
+    const reply = isWork ? this.#work(request) : this.#operations.look(look);
     if (!isPieces(reply)) return send(response, reply, this.#surface.headers);
     await writeFaulty(response, { ...reply, headers: { ...this.#surface.headers, ...reply.headers } }, faults, client);
   }

@@ -6,6 +6,8 @@ import { openAiError } from "./fake-surface.ts";
 interface Job {
   readonly id: string;
   readonly fields: Readonly<Record<string, unknown>>;
+  /** The job that it was made of. */
+  readonly source: string | null;
   looks: number;
 }
 
@@ -24,8 +26,19 @@ export class FakeJobs {
 
   create(fields: Readonly<Record<string, unknown>>, baseUrl: string): FakeReply {
     if (typeof fields.prompt !== "string" || fields.prompt === "") return badField("prompt", "must be a text");
+    return this.#add(new URL(baseUrl).port, fields, null);
+  }
+
+  remix(source: string, fields: Readonly<Record<string, unknown>>): FakeReply {
+    const job = this.#jobs.get(source);
+    if (job === undefined) return this.#unknown(source);
+    if (typeof fields.prompt !== "string" || fields.prompt === "") return badField("prompt", "must be a text");
+    return this.#add(source.split("_")[1] ?? "", { ...job.fields, prompt: fields.prompt }, source);
+  }
+
+  #add(port: string, fields: Job["fields"], source: string | null): FakeReply {
     this.#made += 1;
-    const job = { id: `${this.#kind}_${new URL(baseUrl).port}_${this.#made}`, fields, looks: 0 };
+    const job = { id: `${this.#kind}_${port}_${this.#made}`, fields, source, looks: 0 };
     this.#jobs.set(job.id, job);
     return jsonReply(this.#describe(job));
   }
@@ -59,7 +72,7 @@ export class FakeJobs {
     return mediaReply("video/mp4", inPieces(film(id)));
   }
 
-  #describe({ id, fields, looks }: Job): object {
+  #describe({ id, fields, source, looks }: Job): object {
     const status = looks >= looksUntilDone ? "completed" : looks > 0 ? "in_progress" : "queued";
     const isDone = status === "completed";
     return {
@@ -73,7 +86,7 @@ export class FakeJobs {
       expires_at: isDone ? created + 86_400 : null,
       prompt: fields.prompt,
       seconds: String(fields.seconds ?? "4"),
-      ...(this.#kind === "video" ? { size: fields.size ?? "720x1280", remixed_from_video_id: null } : {}),
+      ...(this.#kind === "video" ? { size: fields.size ?? "720x1280", remixed_from_video_id: source } : {}),
       error: null,
     };
   }

@@ -7,7 +7,6 @@ import { moderation, ocr, rerank } from "./fake-judgements.ts";
 import { countTokens, messages } from "./fake-messages.ts";
 import type { FakeAsked, FakeReply } from "./fake-reply.ts";
 import { responses } from "./fake-responses.ts";
-import type { FakeRequest } from "./fake-surface.ts";
 
 const works: Readonly<Partial<Record<RoutedOperationId, (asked: FakeAsked) => FakeReply>>> = {
   "chat.completions.create": generate,
@@ -39,6 +38,15 @@ const rows = routedOperations
   .filter(({ id }) => id !== "realtime.connect")
   .map(({ id, method, path }) => ({ id, method, pattern: new RegExp(`^${path.replaceAll("{id}", "[^/]+")}$`) }));
 
+/** What is asked about a job. */
+export interface FakeLook {
+  readonly operation: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Of the body; empty where there is none. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
 /** What a server of any kind answers to the operations of the contract, with the jobs that it has. */
 export class FakeOperations {
   readonly #jobs = { video: new FakeJobs("video"), music: new FakeJobs("music") };
@@ -52,12 +60,13 @@ export class FakeOperations {
     return work(asked);
   }
 
-  /** Looks at a job: no model works for that. */
-  look({ path, query, operation = "videos.list" }: Pick<FakeRequest, "path" | "query" | "operation">): FakeReply {
+  /** What is asked about a job, which names no model. */
+  look({ path, query, operation, fields }: FakeLook): FakeReply {
     const jobs = operation.startsWith("videos.") ? this.#jobs.video : this.#jobs.music;
     const id = decodeURIComponent(path.split("/")[3] ?? "");
     if (operation.endsWith(".list")) return jobs.list();
     if (operation.endsWith(".delete")) return jobs.delete(id);
+    if (operation.endsWith(".remix")) return jobs.remix(id, fields);
     if (operation.endsWith(".download_content")) return jobs.content(id, query.get("variant"));
     return jobs.retrieve(id);
   }

@@ -45,7 +45,7 @@ export function goodEverything(overrides: Partial<ServiceDefinition> = {}, pace?
 
 function handlerOf(operation: HandledOperationId, operations: FakeOperations, pace: Pace | undefined): Handler {
   const row = routedOperations.find(({ id }) => id === operation);
-  const isWork = row?.method === "POST";
+  const isWork = row?.method === "POST" && row.id !== "videos.remix";
   return (request) => {
     const { body, files, id, query } = request;
     if (typeof body.messages === "number" || typeof body.input === "number") throw refused("a field has a wrong type");
@@ -54,7 +54,7 @@ function handlerOf(operation: HandledOperationId, operations: FakeOperations, pa
     const words = ["green", " and", " so", " on"];
     const reply = isWork
       ? operations.work({ operation, fields: body, form, model, words, baseUrl: "http://127.0.0.1:1" })
-      : operations.look({ operation, path: (row?.path ?? "").replace("{id}", id), query });
+      : operations.look({ operation, path: (row?.path ?? "").replace("{id}", id), query, fields: body });
     return answerOf(reply, request, pace);
   };
 }

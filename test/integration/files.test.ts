@@ -103,6 +103,33 @@ describe("OpenAI's client and files", { timeout: 60_000 }, () => {
     assert.equal(readdirSync(directory).length, 3);
   });
 
+  // proves: files.ranges
+  it("fetches parts, heads, and what has not changed", async () => {
+    const { id } = await upload("0123456789");
+    const ask = (headers: Record<string, string>, method = "GET") =>
+      gateway.fetch(`/v1/files/${id}/content`, { headers, method });
+    const whole = await ask({});
+    const etag = whole.headers.get("etag") ?? "";
+    assert.match(etag, /^"file-[0-9a-f]{32}-\d+"$/);
+    assert.deepEqual([whole.headers.get("accept-ranges"), await whole.text()], ["bytes", "0123456789"]);
+    const part = await ask({ range: "bytes=2-5", "if-range": etag });
+    assert.deepEqual([part.status, part.headers.get("content-range")], [206, "bytes 2-5/10"]);
+    assert.deepEqual([part.headers.get("content-length"), await part.text()], ["4", "2345"]);
+    assert.equal(await (await ask({ range: "bytes=-3" })).text(), "789");
+    const changed = await ask({ range: "bytes=2-5", "if-range": '"another"' });
+    assert.deepEqual([changed.status, await changed.text()], [200, "0123456789"]);
+    const beyond = await ask({ range: "bytes=10-" });
+    assert.deepEqual([beyond.status, beyond.headers.get("content-range")], [416, "bytes */10"]);
+    assert.equal(((await beyond.json()) as { error: { code: string } }).error.code, "range_not_satisfiable");
+    const head = await ask({ range: "bytes=2-5" }, "HEAD");
+    assert.deepEqual([head.status, head.headers.get("content-length"), await head.text()], [200, "10", ""]);
+    const [from, to] = [
+      await client.files.content(id, { headers: { range: "bytes=0-4" } }),
+      await ask({ range: "bytes=5-" }),
+    ];
+    assert.equal((await from.text()) + (await to.text()), "0123456789");
+  });
+
   // proves: files.kept
   it("is told what is wrong with a form", async () => {
     const send = (form: FormData) =>

@@ -168,6 +168,145 @@ describe("jobs", { timeout: 60_000 }, () => {
     assert.ok(made !== undefined && stopped !== undefined);
   });
 
+  /** A film of four kilobytes that its instance says in a way of its own. */
+  const finished = async (headers: Readonly<Record<string, string>> = {}) => {
+    const { id } = await client.videos.create(request);
+    const maker = backends[await makerOf(id)];
+    assert.ok(maker !== undefined);
+    const path = maker.requests.find(({ operation }) => operation === "videos.download_content")?.path;
+    const film = Buffer.from(Array.from({ length: 4_000 }, (_, index) => index % 251));
+    const answer = { status: 200, headers: { "content-type": "video/mp4", ...headers }, body: film };
+    maker.set({ overrides: { [`GET ${path}`]: answer } });
+    return { id, maker, film, ask: (more: object) => gateway.fetch(`/v1/videos/${id}/content`, more) };
+  };
+  const bytesOf = async (answer: Response) => Buffer.from(await answer.arrayBuffer());
+
+  // proves: jobs.ranges
+  it("are fetched in part from an instance that knows no ranges", async () => {
+    const { film, ask } = await finished();
+    const whole = await ask({});
+    const etag = whole.headers.get("etag") ?? "";
+    assert.deepEqual([whole.status, whole.headers.get("accept-ranges")], [200, "bytes"]);
+    assert.deepEqual(await bytesOf(whole), film);
+    for (const condition of [{}, { "if-range": etag }]) {
+      const part = await ask({ headers: { range: "bytes=1000-1999", ...condition } });
+      assert.deepEqual([part.status, part.headers.get("content-range")], [206, "bytes 1000-1999/4000"]);
+      assert.deepEqual([part.headers.get("content-length"), part.headers.get("etag")], ["1000", etag]);
+      assert.deepEqual(await bytesOf(part), film.subarray(1_000, 2_000));
+    }
+    const end = await ask({ headers: { range: "bytes=-10" } });
+    assert.deepEqual(await bytesOf(end), film.subarray(-10));
+    const changed = await ask({ headers: { range: "bytes=0-9", "if-range": '"another"' } });
+    assert.deepEqual([changed.status, await bytesOf(changed)], [200, film]);
+    const beyond = await ask({ headers: { range: "bytes=4000-" } });
+    assert.deepEqual([beyond.status, beyond.headers.get("content-range")], [416, "bytes */4000"]);
+    assert.equal(((await beyond.json()) as { error: { code: string } }).error.code, "range_not_satisfiable");
+  });
+
+  // proves: jobs.ranges
+  it("have the tag of their instance, and a head that says how large they are", async () => {
+    const { film, ask, maker } = await finished({ etag: '"its own"' });
+    const head = await ask({ method: "HEAD", headers: { range: "bytes=0-9" } });
+    assert.deepEqual(
+      [head.status, head.headers.get("content-length"), head.headers.get("etag"), await head.text()],
+      [200, "4000", '"its own"', ""],
+    );
+    assert.equal(maker.requests.at(-1)?.headers.range, undefined);
+    const part = await ask({ headers: { range: "bytes=0-9", "if-range": '"its own"' } });
+    assert.deepEqual([part.status, await bytesOf(part)], [206, film.subarray(0, 10)]);
+    const refused = { status: 416, headers: { "content-range": "bytes */4000" }, body: { error: { message: "no" } } };
+    const path = maker.requests.find(({ operation }) => operation === "videos.download_content")?.path;
+    maker.set({ overrides: { [`GET ${path}`]: refused } });
+    const beyond = await ask({ headers: { range: "bytes=5000-" } });
+    assert.deepEqual([beyond.status, beyond.headers.get("content-range")], [416, "bytes */4000"]);
+  });
+
+  // proves: jobs.remix
+  it("are made of others where those were made", async () => {
+    const source = await client.videos.create(request);
+    const maker = backends[await makerOf(source.id)];
+    const remixes = await Promise.all([1, 2, 3].map(() => client.videos.remix(source.id, { prompt: "at night" })));
+    assert.equal(new Set(remixes.map(({ id }) => id)).size, 3);
+    assert.equal(maker?.requests.filter(({ operation }) => operation === "videos.remix").length, 3);
+    for (const { id, remixed_from_video_id: from, status } of remixes) {
+      assert.match(id, /^video_[0-9a-f]{32}$/);
+      assert.deepEqual([from, status], [source.id, "queued"]);
+      const seen = await client.videos.retrieve(id);
+      assert.deepEqual([seen.id, seen.remixed_from_video_id, seen.prompt], [id, source.id, "at night"]);
+    }
+    assert.equal((await Array.fromAsync(client.videos.list())).length, 4);
+    await assert.rejects(client.videos.remix(source.id, { prompt: "" }), OpenAI.BadRequestError);
+    await assert.rejects(client.videos.remix("video_unknown", { prompt: "x" }), OpenAI.NotFoundError);
+  });
+
+  // proves: jobs.remix
+  it("are made of others by nobody else, and counted as any request", async () => {
+    const { id } = await client.videos.create(request);
+    const maker = await makerOf(id);
+    const remix = () => client.videos.remix(id, { prompt: "at night" });
+    const codeOf = (work: Promise<unknown>) =>
+      work.then(
+        () => "none",
+        (error: { code?: string }) => error.code,
+      );
+    gateway.view.set(recordsOf(backends).filter((_, index) => index !== maker));
+    assert.equal(await codeOf(remix()), "no_instance_available");
+    const operations = ["videos.create", "videos.retrieve"];
+    gateway.view.set(
+      backends.map((backend, index) => recordOf(backend, { models, instance: `film-${index}`, operations })),
+    );
+    assert.equal(await codeOf(remix()), "unsupported_feature");
+    gateway.view.set(recordsOf(backends));
+    const { id: tenant } = await gateway.desk.tenants.create({ name: "others" });
+    const { key } = await gateway.keys.create({ name: "other", role: "user", tenant });
+    const other = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: key, maxRetries: 0 });
+    await assert.rejects(other.videos.remix(id, { prompt: "x" }), OpenAI.NotFoundError);
+    const limits = { requests_per_minute: 2 };
+    const { key: slow } = await gateway.keys.create({ name: "slow", role: "user", limits });
+    const limited = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: slow, maxRetries: 0 });
+    const own = await limited.videos.create(request);
+    await limited.videos.remix(own.id, { prompt: "x" });
+    assert.equal(await codeOf(limited.videos.remix(own.id, { prompt: "x" })), "rate_limit_exceeded");
+  });
+
+  /** Asks for a film and leaves while an instance thinks about it. */
+  const leaveWhileAsked = async () => {
+    for (const backend of backends) backend.set({ faults: { delayFirstByteMs: 150 } });
+    const controller = new AbortController();
+    const left = gateway.fetch("/v1/videos", { body: request, signal: controller.signal });
+    left.catch(() => {});
+    await Promise.race(backends.map((backend) => backend.until(({ inFlight }) => inFlight === 1)));
+    controller.abort();
+    const [maker] = backends.filter(({ inFlight }) => inFlight === 1);
+    assert.ok(maker !== undefined);
+    return maker;
+  };
+
+  // proves: jobs.unheard
+  it("that were begun for a client who has left are stopped", async () => {
+    const maker = await leaveWhileAsked();
+    await maker.until(
+      ({ requests }) => requests.some(({ method, finished }) => method === "DELETE" && finished),
+      1_000,
+    );
+    assert.equal(maker.aborted, 0, "it had said by then which one to stop");
+    assert.deepEqual((await client.videos.list()).data, []);
+  });
+
+  // proves: jobs.unheard
+  it("that cannot be stopped are kept and listed", async () => {
+    const operations = ["videos.create", "videos.retrieve", "videos.list"];
+    gateway.view.set(
+      backends.map((backend, index) => recordOf(backend, { models, instance: `film-${index}`, operations })),
+    );
+    await leaveWhileAsked();
+    for (const end = performance.now() + 5_000; (await client.videos.list()).data.length === 0; ) {
+      assert.ok(performance.now() < end, "it was never listed");
+    }
+    const [kept] = (await client.videos.list()).data;
+    assert.equal((await client.videos.retrieve(kept?.id ?? "")).id, kept?.id);
+  });
+
   // proves: jobs.affinity
   it("make music the same way", async () => {
     const made = (await (await gateway.fetch("/v1/music", { body: request })).json()) as { id: string };

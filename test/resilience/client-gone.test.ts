@@ -58,8 +58,13 @@ const ollama: readonly Asking[] = [
   { operation: "ollama.embed", path: "/api/embed", body: { input: "hi" } },
 ].map((asking) => ({ ...asking, body: { stream: false, ...asking.body } }));
 
-/** Operations that make an instance work: looking at a job is over at once. */
-const working = operations.filter(({ owner, body }) => owner === "instance" && body !== "none");
+/**
+ * Operations that make an instance work: looking at a job is over at once. What is made of a job takes the way of what
+ * is made of nothing.
+ */
+const working = operations.filter(
+  ({ owner, body, job }) => owner === "instance" && body !== "none" && job?.step !== "derive",
+);
 
 function askingOf({ id, path }: Operation): Asking {
   const asking = askings[id];

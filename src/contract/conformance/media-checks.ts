@@ -1,4 +1,3 @@
-import { describeError } from "../../base/errors.ts";
 import { operationById, type RoutedOperationId } from "../operations.ts";
 import { errorAnswerSchema } from "./answer-shapes.ts";
 import { deletedJobSchema, imagesAnswerSchema, jobSchema, transcriptSchema } from "./api-shapes.ts";
@@ -13,12 +12,13 @@ import {
   pass,
   skip,
   type Target,
-  Verdict,
 } from "./check.ts";
 import { readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs } from "./probe.ts";
 import { isPicture, looksLike, samplePicture, sampleSound } from "./samples.ts";
+import { slotsMax } from "./stream-checks.ts";
 import { joined, streamingModelFor, typedStream } from "./typed-stream.ts";
+import { mustStopWorking, readSlotsActive } from "./work-gauge.ts";
 
 /** Pictures take minutes on a CPU. */
 const pictureTimeoutMs = 600_000;
@@ -122,7 +122,7 @@ const soundChecks: readonly Check[] = [
   },
   {
     id: "speech.cancel",
-    title: "A client that leaves while sound is made frees its slot for the next request",
+    title: "A client that leaves while sound is made ends its making within a second",
     generates: true,
     run: leaveSpeech,
   },
@@ -171,29 +171,18 @@ async function mustTranscribe(target: Target, path: string, fields: Readonly<Rec
   return mustMatch(transcriptSchema, answer, "the transcript");
 }
 
-/** More streams at once than this prove nothing more and cost more. */
-const slotsMax = 8;
-/** A client's leaving must reach the work within a second; the rest is for slow machines. */
-const cancelMsMax = 3_000;
-
+/** Sound is left when its first bytes have come, as by a listener who has heard enough. */
 async function leaveSpeech(target: Target): Promise<Outcome> {
   const { metadata, model, path } = await readyModel(target, "audio.speech.create");
-  const speak = (input: string) => ({ model: model.id, voice: "alloy", input, response_format: "wav" });
-  const since = performance.now();
-  mustBeStatus(await target.probe.ask(path, { body: speak("Hi."), timeoutMs: generateTimeoutMs }), 200, "speech");
-  const allowedMs = Math.round((performance.now() - since) * 2 + cancelMsMax);
+  const before = (await readSlotsActive(target)) ?? skip("there is no gauge to see it by");
   const slots = Math.min(metadata.capabilities.max_concurrency ?? 1, slotsMax);
-  const long = { body: speak(sentence.repeat(60)), timeoutMs: generateTimeoutMs };
+  const body = { model: model.id, voice: "alloy", input: sentence.repeat(60), response_format: "wav" };
+  const long = { body, timeoutMs: generateTimeoutMs };
   const opened = await Promise.allSettled(Array.from({ length: slots }, () => target.probe.open(path, long)));
   for (const one of opened) if (one.status === "fulfilled") one.value.close();
   for (const one of opened) if (one.status === "rejected") throw one.reason;
-  const left = performance.now();
-  const next = await target.probe.ask(path, { body: speak("Hi."), timeoutMs: allowedMs }).catch((error: unknown) => {
-    if (error instanceof Verdict || target.probe.signal.aborted) throw error;
-    return fail(`the next request had no answer within ${allowedMs} ms: ${describeError(error)}`);
-  });
-  mustBeStatus(next, 200, "the next request");
-  return pass(`${Math.round(performance.now() - left)} ms after ${slots} abandoned answers`);
+  const tookMs = await mustStopWorking(target, before);
+  return pass(`${tookMs} ms after ${slots} abandoned answers`);
 }
 
 /** A job is made, found again and deleted before it has cost much; nothing waits for its end. */
@@ -219,6 +208,30 @@ function jobCheck(kind: "videos" | "music"): Check {
   };
 }
 
+/** A film that is not ready may be no ground for another one; then that is said. */
+async function remix(target: Target): Promise<Outcome> {
+  const { model, metadata } = await readyModel(target, "videos.remix");
+  const { path } = operationById("videos.create");
+  const body = { model: model.id, prompt: "A grey square.", seconds: "4" };
+  const source = mustMatch(jobSchema, await askJson(target, path, { method: "POST", body }), "the first film");
+  const one = (id: string) => `${path}/${encodeURIComponent(id)}`;
+  const answer = await target.probe.ask(`${one(source.id)}/remix`, { method: "POST", body: { prompt: "Darker." } });
+  const said = mustBeJson(answer, "the answer");
+  const ids = [source.id];
+  if (answer.status < 300) {
+    const { id } = mustMatch(jobSchema, said, "the second film");
+    if (id === source.id) fail("both films have one id");
+    mustMatch(jobSchema, await askJson(target, one(id)), "the second film");
+    ids.push(id);
+  } else {
+    if (answer.status !== 400 && answer.status !== 409) fail(`the status is ${answer.status}`);
+    mustMatch(errorAnswerSchema, said, "the error body");
+  }
+  const canDelete = metadata.endpoints.some(({ operation_id: id }) => id === "videos.delete");
+  if (canDelete) for (const id of ids) await target.probe.ask(one(id), { method: "DELETE" });
+  return pass(ids.length > 1 ? "made" : "refused for now");
+}
+
 async function mustBeListed(target: Target, path: string, id: string): Promise<void> {
   const list = (await askJson(target, path)) as { data?: readonly { id?: unknown }[] };
   if (!Array.isArray(list.data) || !list.data.some((job) => job.id === id)) fail(`${id} is not in the list`);
@@ -231,6 +244,12 @@ const jobChecks: readonly Check[] = [
   jobCheck("videos"),
   jobCheck("music"),
   {
+    id: "videos.remix",
+    title: "A film that is made of a film has an id of its own, or is refused while the first is not ready",
+    generates: true,
+    run: remix,
+  },
+  {
     id: "jobs.unknown",
     title: "A job that nobody made is 404 in OpenAI's shape, its content too",
     async run(target) {
@@ -240,14 +259,17 @@ const jobChecks: readonly Check[] = [
         "videos.download_content",
         "music.retrieve",
         "music.download_content",
+        "videos.remix",
       ];
       const offered = ids.filter((id) => endpoints.some((endpoint) => endpoint.operation_id === id));
       if (offered.length === 0) skip("the service keeps no jobs");
       await target.mustBeReady();
       for (const id of offered) {
-        const path = operationById(id).path.replace("{id}", noJob);
-        const answer = await target.probe.ask(path);
-        mustBeStatus(answer, 404, `GET ${path}`);
+        const { method, path: pattern } = operationById(id);
+        const path = pattern.replace("{id}", noJob);
+        const body = method === "POST" ? { body: { prompt: "A grey square." } } : {};
+        const answer = await target.probe.ask(path, { method, ...body });
+        mustBeStatus(answer, 404, `${method} ${path}`);
         mustMatch(errorAnswerSchema, mustBeJson(answer, path), "the error body");
       }
       return pass();
