@@ -119,6 +119,8 @@ export const requirements = {
   "attach.lease":
     "An attached server is kept registered under a lease, gets no requests while it is gone, and comes back.",
   "attach.discovery": "Servers on this machine's usual ports are found by themselves.",
+  "attach.paid":
+    "A server is attached as one that costs money, and with a tier of its own, by the verb, the API and the file.",
   "attach.secret-reference": "A server's own key is given as a reference, is stored as one, and appears in no output.",
 
   // The built-in model service.

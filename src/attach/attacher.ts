@@ -6,6 +6,7 @@ import { isLoopbackHost } from "../config/loopback.ts";
 import type { ResolveSecret } from "../config/secrets.ts";
 import { nameSchema } from "../contract/metadata.ts";
 import { parseOrThrow } from "../contract/parse.ts";
+import { paidLabel } from "../contract/service-labels.ts";
 import type { DialectName } from "../dialects/dialect.ts";
 import { createProbeClient, type ProbeClient, ProbeFailure, type ProbeLimits } from "../dialects/probe.ts";
 import { createDialects } from "../dialects/recognise-backend.ts";
@@ -43,6 +44,10 @@ export interface AttachRequest {
   readonly labels?: Readonly<Record<string, string>>;
   /** `env:NAME` or `file:/absolute/path`. */
   readonly keyFrom?: string;
+  /** Whether it costs money. Default: as it was attached before, else not. */
+  readonly paid?: boolean;
+  /** When its turn is where no route says so; the lowest goes first. Default 0. */
+  readonly tier?: number;
 }
 
 /** Attached servers at once. */
@@ -57,8 +62,9 @@ export interface Attacher {
   /** Ends every look and takes the records away. The list on disk stays. */
   stop(): Promise<void>;
   /**
-   * Recognises the server behind a URL and registers it, durably. A server that is attached already gets the new key
-   * and labels; one that discovery found becomes the operator's.
+   * Recognises the server behind a URL and registers it, durably. A server that is attached already gets the new key,
+   * tier and labels, and goes on costing money unless it is said that it does not; one that discovery found becomes the
+   * operator's.
    * @throws NexusError `invalid_request`, `backend_unreachable`, `backend_unrecognised`, `conflict`.
    */
   attach(request: AttachRequest): Promise<AttachmentInfo>;
@@ -144,7 +150,10 @@ class RunningAttacher implements Attacher {
     this.#checkFree(baseUrl, entry.name);
     const before = this.#find(baseUrl);
     const name = entry.name ?? before?.spec.name ?? this.#freeName(nameFor(look.dialect.name, baseUrl));
-    const spec = this.#spec({ name, baseUrl, source: "operator", labels: labelsOf(entry), keyFrom: entry.keyFrom });
+    // Nothing is to become free by a flag that was left out.
+    const paid = request.paid ?? before?.spec.labels[paidLabel] === "true";
+    const labels = labelsOf({ ...entry, paid });
+    const spec = this.#spec({ name, baseUrl, source: "operator", labels, keyFrom: entry.keyFrom });
     this.#ignored.delete(serverIdentity(baseUrl));
     if (before !== undefined) this.#attachments.delete(before.spec.name);
     // The name is taken before anything is waited for; the record is free once the one before has left.

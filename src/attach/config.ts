@@ -2,17 +2,20 @@ import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
 import { secretReferenceSchema } from "../contract/instance-record.ts";
 import { nameSchema } from "../contract/metadata.ts";
+import { paidLabel, tierLabel, tierMax } from "../contract/service-labels.ts";
 import { normaliseTarget } from "./target-url.ts";
 
-export const labelsSchema = z
-  .record(z.string().min(1).max(63), z.string().max(256))
-  .refine((labels) => Object.keys(labels).length <= 64, "at most 64 labels");
+/** Labels with those that an entry's other settings become. */
+export const labelsSchema = z.record(z.string().min(1).max(63), z.string().max(256));
 
 /** One entry of `attach`. */
 export const attachEntrySchema = z.strictObject({
   url: z.string().min(1).max(2048).describe("Where the server listens, such as `http://127.0.0.1:11434`."),
   name: nameSchema.optional().describe("What it is called here. Default: made of its address."),
-  labels: labelsSchema.default({}).describe("Free words about it, such as `zone: rack1`."),
+  labels: labelsSchema
+    .refine((labels) => Object.keys(labels).length <= 64, "at most 64 labels")
+    .default({})
+    .describe("Free words about it, such as `zone: rack1`."),
   keyFrom: secretReferenceSchema
     .optional()
     .describe(
@@ -22,14 +25,27 @@ export const attachEntrySchema = z.strictObject({
     .boolean()
     .default(false)
     .describe("It costs money: it is used only where a route names it or allows paid services."),
+  tier: z
+    .int()
+    .min(0)
+    .max(tierMax)
+    .optional()
+    .describe(
+      "When its turn is where no route says so: the lowest goes first, a higher one when none of them can. Default: 0.",
+    ),
 });
 
-/** The label by which the choice of an instance knows what costs money. */
-const paidLabel = "nexus.paid";
-
-/** The labels of an entry's server. */
-export function labelsOf({ labels, paid }: Pick<AttachEntry, "labels" | "paid">): Readonly<Record<string, string>> {
-  return paid ? { ...labels, [paidLabel]: "true" } : labels;
+/** The labels of an entry's server: by them the choice of an instance knows what costs money, and whose turn it is. */
+export function labelsOf({
+  labels,
+  paid,
+  tier,
+}: Pick<AttachEntry, "labels" | "paid" | "tier">): Readonly<Record<string, string>> {
+  return {
+    ...labels,
+    ...(paid ? { [paidLabel]: "true" } : {}),
+    ...(tier === undefined ? {} : { [tierLabel]: String(tier) }),
+  };
 }
 
 /** `attach`: model servers that belong to the platform as long as they are listed here. */

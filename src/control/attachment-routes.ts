@@ -5,12 +5,15 @@ import { NexusError } from "../base/errors.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { ControlRoutes } from "./server.ts";
 
-const { url, name, keyFrom } = attachEntrySchema.shape;
+const { url, name, labels, keyFrom, paid, tier } = attachEntrySchema.shape;
 const requestSchema = z.strictObject({
   url,
   name,
-  labels: attachEntrySchema.shape.labels,
+  labels,
   key_from: keyFrom,
+  // Left out is not the same as false where the server is attached already.
+  paid: paid.unwrap().optional(),
+  tier,
 });
 
 /** A reference names a file or a variable of this machine, and its content is sent to the URL beside it. */
@@ -22,7 +25,7 @@ export function attachmentRoutes(attacher: Pick<Attacher, "attach" | "detach" | 
   return (server) => {
     server.get("/v1/nexus/attachments", async () => ({ attachments: attacher.list() }));
     server.post("/v1/nexus/attachments", async (request, reply) => {
-      const { key_from, name, ...rest } = parseOrThrow(
+      const { key_from, name, paid, tier, ...rest } = parseOrThrow(
         requestSchema,
         request.body,
         "invalid_request",
@@ -35,6 +38,8 @@ export function attachmentRoutes(attacher: Pick<Attacher, "attach" | "detach" | 
         ...rest,
         ...(name === undefined ? {} : { name }),
         ...(key_from === undefined ? {} : { keyFrom: key_from }),
+        ...(paid === undefined ? {} : { paid }),
+        ...(tier === undefined ? {} : { tier }),
       });
       return reply.status(201).send(attached);
     });

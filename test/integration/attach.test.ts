@@ -334,7 +334,7 @@ describe("attachments", { timeout: 60_000 }, () => {
     const probe = attachHarness(test);
     const server = await probe.backend("lm-studio");
     await server.close();
-    const declared = [{ url: `${server.url}/v1`, name: "studio", labels: { zone: "b" }, paid: true }];
+    const declared = [{ url: `${server.url}/v1`, name: "studio", labels: { zone: "b" }, paid: true, tier: 1 }];
     const second = await probe.restart({ declared });
     await second.clock.tick(0);
     await second.until(() => second.attacher.list()[0]?.state_reason === "refuses connections");
@@ -343,7 +343,11 @@ describe("attachments", { timeout: 60_000 }, () => {
     await second.backend("lm-studio", { port: server.port });
     await second.clock.tick(2 * hurriedMs);
     await second.until(() => second.record("lm-studio/studio")?.state === "ready");
-    assert.deepEqual(second.record("lm-studio/studio")?.labels, { zone: "b", "nexus.paid": "true" });
+    assert.deepEqual(second.record("lm-studio/studio")?.labels, {
+      zone: "b",
+      "nexus.paid": "true",
+      "nexus.tier": "1",
+    });
     assert.equal((await refusal(second.attacher.detach("studio"))).code, "conflict");
     assert.equal((await refusal(second.attacher.attach({ url: server.url }))).code, "conflict");
     assert.deepEqual((await second.restart()).attacher.list(), []);

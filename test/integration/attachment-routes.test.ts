@@ -3,8 +3,10 @@ import { describe, it, type TestContext } from "node:test";
 import fastify from "fastify";
 import { toErrorBody } from "../../src/base/error-body.ts";
 import { toNexusError } from "../../src/base/errors.ts";
+import { dataPaths } from "../../src/config/paths.ts";
 import { attachmentRoutes } from "../../src/control/attachment-routes.ts";
 import { type AttachHarness, attachHarness } from "../support/attach.ts";
+import { makeDirectory, nexus } from "../support/command-line.ts";
 
 const path = "/v1/nexus/attachments";
 
@@ -13,7 +15,8 @@ interface Answer {
   readonly body: Record<string, unknown> & { readonly error?: { readonly code: string; readonly message: string } };
 }
 
-function control(test: TestContext, { attacher }: AttachHarness) {
+/** The routes alone, on a server that nothing listens on yet. */
+function serverOf(test: TestContext, { attacher }: AttachHarness) {
   const server = fastify();
   server.setErrorHandler((thrown, _request, reply) => {
     const error = toNexusError(thrown);
@@ -21,6 +24,11 @@ function control(test: TestContext, { attacher }: AttachHarness) {
   });
   attachmentRoutes(attacher)(server);
   test.after(() => server.close());
+  return server;
+}
+
+function control(test: TestContext, harness: AttachHarness) {
+  const server = serverOf(test, harness);
   return async (method: "GET" | "POST" | "DELETE", url: string, payload?: object, headers = {}): Promise<Answer> => {
     const answer = await server.inject({ method, url, headers, ...(payload === undefined ? {} : { payload }) });
     return { status: answer.statusCode, body: answer.json() };
@@ -71,6 +79,51 @@ describe("the attachment routes", { timeout: 30_000 }, () => {
     assert.deepEqual((await call("GET", path)).body, { attachments: [] });
   });
 
+  // proves: attach.paid
+  it("take what costs money and whose turn it is, which lasts until it is said otherwise", async (test) => {
+    let harness = attachHarness(test);
+    const server = await harness.backend("openai-compatible");
+    const labelsAfter = async (wanted: object) => {
+      const call = control(test, harness);
+      const { status, body } = await call("POST", path, { url: server.url, name: "dear", ...wanted });
+      assert.equal(status, 201, JSON.stringify(body));
+      await harness.until(() => harness.record("openai-compatible/dear") !== undefined);
+      const record = harness.record("openai-compatible/dear");
+      assert.deepEqual(record?.labels, body.labels);
+      return body.labels;
+    };
+    assert.deepEqual(await labelsAfter({ paid: true, tier: 2, labels: { zone: "a" } }), {
+      zone: "a",
+      "nexus.paid": "true",
+      "nexus.tier": "2",
+    });
+    harness = await harness.restart();
+    assert.deepEqual(harness.attacher.list()[0]?.labels, { zone: "a", "nexus.paid": "true", "nexus.tier": "2" });
+    assert.deepEqual(await labelsAfter({}), { "nexus.paid": "true" });
+    assert.deepEqual(await labelsAfter({ paid: false }), {});
+  });
+
+  // proves: attach.paid, cli.attach
+  it("hear from the verb what costs money, and whose turn it is", async (test) => {
+    const harness = attachHarness(test);
+    const backend = await harness.backend("openai-compatible");
+    const directory = await makeDirectory(test);
+    await serverOf(test, harness).listen({ path: dataPaths(directory).controlSocket });
+    const attach = async (...flags: string[]) => {
+      const { code, stdout, stderr } = await nexus(["attach", backend.url, "--data", directory, ...flags]);
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    assert.match(await attach("--paid", "--tier", "3"), /It costs money/);
+    const [{ labels } = { labels: {} }] = harness.attacher.list();
+    assert.deepEqual(labels, { "nexus.paid": "true", "nexus.tier": "3" });
+    assert.match(await attach(), /It costs money/);
+    assert.doesNotMatch(await attach("--no-paid"), /It costs money/);
+    assert.deepEqual(harness.attacher.list()[0]?.labels, {});
+    const help = await nexus(["attach", "--help"]);
+    assert.match(help.stdout, /--paid\/--no-paid[\s\S]*--tier/);
+  });
+
   it("answer with the errors of the table", async (test) => {
     const call = control(test, attachHarness(test));
     const cases = [
@@ -79,6 +132,8 @@ describe("the attachment routes", { timeout: 30_000 }, () => {
       [{ url: "http://127.0.0.1:1", extra: 1 }, 400, "invalid_request"],
       [{ url: "http://127.0.0.1:1", name: "../x" }, 400, "invalid_request"],
       [{ url: "http://127.0.0.1:1", key_from: "sk-naked" }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1", tier: 101 }, 400, "invalid_request"],
+      [{ url: "http://127.0.0.1:1", paid: "yes" }, 400, "invalid_request"],
       [{ url: "http://127.0.0.1:1" }, 502, "backend_unreachable"],
     ] as const;
     for (const [payload, status, code] of cases) {

@@ -1,6 +1,7 @@
 import { buildCommand } from "@stricli/core";
+import { tierMax } from "../../contract/service-labels.ts";
 import type { CliContext } from "../context.ts";
-import { type DataFlag, dataFlag, type JsonFlag, jsonFlag, parseLabel, parseText } from "../flags.ts";
+import { type DataFlag, dataFlag, integerParser, type JsonFlag, jsonFlag, parseLabel, parseText } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";
 import type { AttachFlags } from "../verbs/attach.ts";
 import type { CheckFlags } from "../verbs/check.ts";
@@ -38,6 +39,18 @@ export const attachCommand = buildCommand<AttachFlags, [url: string], CliContext
         optional: true,
         placeholder: "REF",
         brief: "Where the server's own key is: env:NAME or file:/path",
+      },
+      paid: {
+        kind: "boolean",
+        optional: true,
+        brief: "It costs money: use it only where a route names it or allows it",
+      },
+      tier: {
+        kind: "parsed",
+        parse: integerParser(0, tierMax),
+        optional: true,
+        placeholder: "N",
+        brief: "Use it when none of a lower tier can serve; 0 when left out",
       },
       ...dataFlag,
       ...jsonFlag,

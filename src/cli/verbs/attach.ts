@@ -1,3 +1,4 @@
+import { paidLabel } from "../../contract/service-labels.ts";
 import { CliError } from "../cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
@@ -8,6 +9,8 @@ export interface AttachFlags extends DataFlag, JsonFlag {
   readonly name?: string;
   readonly label?: readonly (readonly [name: string, value: string])[];
   readonly keyFrom?: string;
+  readonly paid?: boolean;
+  readonly tier?: number;
 }
 
 /** An attachment as the control API answers it; only what is shown. */
@@ -16,6 +19,7 @@ interface Attached {
   readonly url: string;
   readonly dialect?: string | null;
   readonly models?: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Recognising a server asks it several questions, one after the other. */
@@ -38,17 +42,20 @@ export const attach: Verb<AttachFlags, [url: string]> = async ({ context }, flag
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.label === undefined ? {} : { labels: Object.fromEntries(flags.label) }),
       ...(flags.keyFrom === undefined ? {} : { key_from: flags.keyFrom }),
+      ...(flags.paid === undefined ? {} : { paid: flags.paid }),
+      ...(flags.tier === undefined ? {} : { tier: flags.tier }),
     },
   });
   return { json: attached, text: describeAttached(attached) };
 };
 
-function describeAttached({ name, dialect, models = [] }: Attached): string[] {
+function describeAttached({ name, dialect, models = [], labels = {} }: Attached): string[] {
   const shown = models.slice(0, 8).join(", ");
   const more = models.length > 8 ? ` and ${models.length - 8} more` : "";
   return [
     `${name} is attached (${dialect ?? "openai-compatible"}).`,
     models.length === 0 ? "It serves no model yet." : `It serves ${shown}${more}.`,
+    ...(labels[paidLabel] === "true" ? ["It costs money: it is used only where a route names it or allows it."] : []),
   ];
 }
 
