@@ -162,6 +162,8 @@ export const requirements = {
     "A refused file is told with its lines and reasons: by the verb, the status, the log and the metrics.",
   "reload.followed":
     "The file is followed, whoever replaces it and however; SIGHUP, the verb and the control API reload too.",
+  "reload.objects":
+    "Limits of files, batches and stored answers are taken over; only the folder of files takes a restart.",
   "reload.only-what-changed": "A reload starts, stops and restarts what changed in the file, and nothing else.",
   "reload.survives":
     "A gateway or parent that was killed comes back with the newest, and a gateway is adopted as it is.",
@@ -196,6 +198,8 @@ export const requirements = {
   // What clients leave with the gateway.
   "responses.stored":
     "An answer is found, listed and built upon by its tenant alone, until it is too old, whatever database it is in.",
+  "responses.native":
+    "A server of responses says to a client what the client asked for, not what the server was asked for.",
   "responses.outlives":
     "A conversation goes on after a restart and on another gateway; a lost database stops no answer, and its record says so.",
   "jobs.affinity": "Calls for a job go to the instance that made it and to no other; while that is away they are 503.",

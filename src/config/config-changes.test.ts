@@ -60,6 +60,16 @@ test("what takes a restart is told with its line and the reason", () => {
   assert.match(problems[0]?.message ?? "", /^takes a restart, because clients are connected there/);
 });
 
+// proves: reload.objects
+test("of what clients leave here only the folder of files takes a restart", () => {
+  const restartsFor = (text: string) => {
+    const after = compose(text);
+    return findRestarts(compareConfigs(compose("").config, after.config), after.whereIs).map(({ path }) => path);
+  };
+  assert.deepEqual(restartsFor("responses: { keepDays: 1 }\nbatches: { openMax: 1 }\nfiles: { bytesMax: 2048 }\n"), []);
+  assert.deepEqual(restartsFor("files: { directory: /srv/files }\n"), ["files.directory"]);
+});
+
 test("two configurations are the same exactly when nothing differs", () => {
   const text = fc.record(
     {

@@ -14,9 +14,7 @@ export const restartKeys: readonly RestartKey[] = [
   { path: ["gateway", "workers"], because: "processes are started with it" },
   { path: ["registry"], because: "the file is opened at the start" },
   { path: ["database"], because: "keys and usage are in the one that is open" },
-  { path: ["responses"], because: "the store is open" },
-  { path: ["files"], because: "the store is open" },
-  { path: ["batches"], because: "those that run began with it" },
+  { path: ["files", "directory"], because: "the files of clients are in the one that is open" },
 ];
 
 /** The parts of a configuration for which a gateway must be started anew, in a form to be compared. */

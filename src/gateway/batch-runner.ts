@@ -13,7 +13,7 @@ const claimMs = 1_000;
 
 /** Works on batches that nobody else works on. One in each gateway process. */
 export class BatchRunner implements Batches {
-  readonly #parts: BatchRunParts;
+  #parts: BatchRunParts;
   readonly #runs = new Map<string, { readonly run: BatchRun; readonly done: Promise<void> }>();
   #renewedAt: number;
   #claimedAt = Number.NEGATIVE_INFINITY;
@@ -31,6 +31,12 @@ export class BatchRunner implements Batches {
 
   get openMax(): number {
     return this.#parts.settings.openMax;
+  }
+
+  /** Holds for batches that are begun from now on, or taken up again; those that run end as they began. */
+  configure(settings: BatchRunParts["settings"]): void {
+    this.#parts = { ...this.#parts, settings };
+    this.wake();
   }
 
   /** There is something to do. */

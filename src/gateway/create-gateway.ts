@@ -5,7 +5,7 @@ import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
 import type { BatchesConfig } from "../objects/config.ts";
-import type { Objects } from "../objects/open-objects.ts";
+import type { ObjectLimits, Objects } from "../objects/open-objects.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { RegistryView } from "../registry/registry.ts";
@@ -36,6 +36,8 @@ export interface GatewayRules {
   readonly auth: AuthConfig;
   readonly aliases: Aliases;
   readonly routes: RoutesConfig;
+  /** What clients may leave with the gateway, and how it works on that. */
+  readonly limits: ObjectLimits & { readonly batches: BatchesConfig };
 }
 
 export interface GatewayOptions extends GatewayRules {
@@ -53,7 +55,6 @@ export interface GatewayOptions extends GatewayRules {
   readonly companions?: Companions;
   readonly records: RecordStore;
   readonly objects: Objects;
-  readonly batchSettings: BatchesConfig;
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;
@@ -125,7 +126,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const server = await listen(parts, options.listen);
   return {
     url: server.url,
-    reload: (next) => takeRules(parts, monitor, next),
+    reload(next) {
+      takeRules(parts, monitor, next);
+      options.objects.configure(next.limits);
+      batches.configure(next.limits.batches);
+    },
     learn: (news) => learn(parts, { monitor, view }, news),
     partChanged: () => monitor.partChanged(),
     async close() {
@@ -149,7 +154,7 @@ function openState({ viewReady, log }: GatewayOptions) {
 
 /** Lines of batches take the same way as requests of clients. */
 function openBatches(
-  { objects, batchSettings, identity, clock, log }: GatewayOptions,
+  { objects, limits, identity, clock, log }: GatewayOptions,
   serve: (request: ClientRequest, reply: ClientReply) => Promise<void>,
 ): BatchRunner {
   // A process that starts anew under its name must not take itself for the one before.
@@ -157,7 +162,7 @@ function openBatches(
   return new BatchRunner({
     store: objects.batches,
     files: objects.files,
-    settings: batchSettings,
+    settings: limits.batches,
     serve,
     holder,
     clock,

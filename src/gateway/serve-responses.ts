@@ -3,6 +3,7 @@ import { operationById } from "../contract/operations.ts";
 import { collectResponse, finalResponse } from "../translate/collect-response.ts";
 import { type JsonObject, parseRequest } from "../translate/request-fields.ts";
 import { withoutStore } from "../translate/responses-history.ts";
+import { asAsked } from "../translate/responses-native.ts";
 import { type Ask, readJsonAsk } from "./ask.ts";
 import { readWishes } from "./client-wishes.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
@@ -31,9 +32,11 @@ export async function serveResponses(exchange: Exchange, parts: GatewayParts): P
 
 /** A backend that speaks Responses gets the conversation without our ids; a translation may repeat them. */
 function askFor({ request }: OpenedRequest, exchange: Exchange, parts: GatewayParts): Ask {
-  return readJsonAsk({
-    operation: operationById("responses.create"),
-    body: Buffer.from(JSON.stringify(withoutStore(request))),
+  const operation = operationById("responses.create");
+  const body = Buffer.from(JSON.stringify(withoutStore(request)));
+  const ask = readJsonAsk({
+    operation,
+    body,
     isNative: true,
     translators: translators.map((translator) =>
       translator.from === "responses.create"
@@ -42,6 +45,9 @@ function askFor({ request }: OpenedRequest, exchange: Exchange, parts: GatewayPa
     ),
     context: translationContext(exchange, parts),
   });
+  const back = asAsked(request, body);
+  const ways = ask.ways.map((way) => (way.operationId === operation.id ? { ...way, translation: () => back } : way));
+  return { ...ask, ways };
 }
 
 /** The next request may build on an answer as soon as it is there, so its end waits for the store; but not for long. */

@@ -40,7 +40,8 @@ const expiredAtOnce = 100;
 interface FileStoreOptions {
   readonly database: Database;
   readonly clock: Clock;
-  readonly limits: FilesConfig;
+  /** As they are now. */
+  readonly limits: () => FilesConfig;
 }
 
 export function createFileStore({ database, clock, limits }: FileStoreOptions): FileStore {
@@ -50,7 +51,7 @@ export function createFileStore({ database, clock, limits }: FileStoreOptions): 
       const { createdAt, expiresAt, tenant, ...rest } = file;
       const row = { ...rest, tenant_id: tenant, created_at: createdAt, expires_at: expiresAt };
       await database.write(async (transaction) => {
-        requireRoom(file, await readTaken(transaction, tenant), limits);
+        requireRoom(file, await readTaken(transaction, tenant), limits());
         await transaction
           .insertInto("files")
           .values(row)

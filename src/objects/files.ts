@@ -23,7 +23,8 @@ export interface Upload {
 export interface FilesOptions {
   readonly store: FileStore;
   readonly bytes: FileBytes;
-  readonly limits: FilesConfig;
+  /** As they are now: a file that is coming in ends by those that it began with. */
+  readonly limits: () => Pick<FilesConfig, "fileBytesMax">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -44,14 +45,14 @@ export class Files {
   }
 
   get fileBytesMax(): number {
-    return this.#options.limits.fileBytesMax;
+    return this.#options.limits().fileBytesMax;
   }
 
   /**
    * Begins a file. With an `id`, one of that name is replaced.
    * @throws NexusError `disk_full`.
    */
-  async begin(id = newObjectId("file-"), bytesMax = this.#options.limits.fileBytesMax): Promise<Upload> {
+  async begin(id = newObjectId("file-"), bytesMax = this.#options.limits().fileBytesMax): Promise<Upload> {
     const writer = await this.#options.bytes.create(id);
     let bytes = 0;
     return {

@@ -16,37 +16,44 @@ export interface Objects {
   readonly jobs: JobStore;
   readonly files: Files;
   readonly batches: BatchStore;
+  /** Other limits hold from now on. What is there already stays as it is. */
+  configure(settings: ObjectLimits): void;
   close(): void;
 }
 
 export interface ObjectsOptions {
   readonly database: Database;
-  readonly settings: ObjectSettings;
+  readonly settings: ObjectLimits;
   /** For the bytes of files, where the configuration names no other folder. */
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-export interface ObjectSettings {
+/** What of the configuration may change while the stores are open; `files.directory` is looked at when they are opened. */
+export interface ObjectLimits {
   readonly responses: ResponsesConfig;
   readonly files: FilesConfig;
 }
 
 /** Opens the stores; nothing is asked of the database yet. */
 export function openObjects({ database, directory, settings, clock, log }: ObjectsOptions): Objects {
+  let limits = settings;
   const files = new Files({
-    store: createFileStore({ database, clock, limits: settings.files }),
+    store: createFileStore({ database, clock, limits: () => limits.files }),
     bytes: createFileBytes(settings.files.directory ?? directory),
-    limits: settings.files,
+    limits: () => limits.files,
     clock,
     log,
   });
   return {
-    responses: createResponseStore({ database, clock, limits: settings.responses }),
+    responses: createResponseStore({ database, clock, limits: () => limits.responses }),
     jobs: createJobStore({ database, clock }),
     files,
     batches: createBatchStore({ database, clock }),
+    configure(next) {
+      limits = next;
+    },
     close: () => files.close(),
   };
 }

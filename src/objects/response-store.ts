@@ -8,7 +8,8 @@ import type { ResponsesConfig } from "./config.ts";
 export interface ResponseStoreOptions {
   readonly database: Database;
   readonly clock: Clock;
-  readonly limits: ResponsesConfig;
+  /** As they are now: how long an answer is kept is decided when it is put. */
+  readonly limits: () => ResponsesConfig;
 }
 
 const dayMs = 86_400_000;
@@ -19,7 +20,7 @@ const removedAtOnce = 128;
  * Keeps answers in the database, for every gateway that shares it. When it is full, the oldest of the largest tenant
  * give way. Every method throws NexusError `database_unavailable`.
  */
-export function createResponseStore({ database, clock, limits }: ResponseStoreOptions): ResponseStore {
+export function createResponseStore({ database, clock, limits: limitsNow }: ResponseStoreOptions): ResponseStore {
   const find = (db: Kysely<Tables>, tenant: string, id: string) =>
     db
       .selectFrom("responses")
@@ -30,6 +31,7 @@ export function createResponseStore({ database, clock, limits }: ResponseStoreOp
       .executeTakeFirst();
   return {
     async put(tenant, stored) {
+      const limits = limitsNow();
       const document = JSON.stringify(stored);
       const bytes = Buffer.byteLength(document);
       if (bytes > Math.min(limits.answerBytesMax, limits.bytesMax)) return false;

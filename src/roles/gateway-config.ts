@@ -30,7 +30,8 @@ export async function prepareGateway(configured: ConfiguredGateway, config: Conf
   const { gateway, metering, records, setLogLevel } = configured;
   const takePrices = await metering.preparePrices(config.prices.file);
   return () => {
-    gateway.reload({ settings: config.gateway, auth: config.auth, aliases: config.aliases, routes: config.routes });
+    const { auth, aliases, routes, responses, files, batches } = config;
+    gateway.reload({ settings: config.gateway, auth, aliases, routes, limits: { responses, files, batches } });
     records.configure(config.records);
     setLogLevel(config.logs.level);
     takePrices();

@@ -90,7 +90,7 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
     control: control === undefined ? undefined : (request) => control.send(request),
     ...(shared === undefined ? {} : { companions: shared }),
     records,
-    batchSettings: config.batches,
+    limits: { responses: config.responses, files: config.files, batches: config.batches },
     objects: openObjects({ database, settings: config, directory: paths.files, clock: systemClock, log }),
     metrics,
     log,

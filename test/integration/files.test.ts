@@ -188,9 +188,9 @@ describe("files", { timeout: 30_000 }, () => {
     const clock = new FakeClock();
     const database = openTestDatabase();
     const limits = filesConfigSchema.parse({});
-    const store = createFileStore({ database, clock, limits });
+    const store = createFileStore({ database, clock, limits: () => limits });
     const bytes = createFileBytes(directory, openFile);
-    const files = new Files({ store, bytes, limits, clock, log: silentLogger });
+    const files = new Files({ store, bytes, limits: () => limits, clock, log: silentLogger });
     t.after(async () => {
       files.close();
       await database.close();

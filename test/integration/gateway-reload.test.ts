@@ -122,3 +122,71 @@ test("what a key may do changes without a reload, within a second", { timeout: 3
   await change({ requests_per_minute: null });
   await within("let through again", async () => (await answer()) === "none");
 });
+
+// proves: reload.objects
+test("limits of what clients leave here hold from the next upload, answer and batch on", {
+  timeout: 30_000,
+}, async (t) => {
+  const { gateway, server } = await open(t);
+  // Answers have ids of their own only where the gateway makes them.
+  gateway.view.set([recordOf(server, { operations: ["chat.completions.create"] })]);
+  const upload = async (bytes: number) => {
+    const form = new FormData();
+    form.append("purpose", "batch");
+    form.append("file", new Blob([Buffer.alloc(bytes, "x")]), "a");
+    const headers = { authorization: `Bearer ${gateway.key}` };
+    return await fetch(`${gateway.url}/v1/files`, { method: "POST", headers, body: form });
+  };
+  const respond = async () => {
+    const answer = await gateway.fetch("/v1/responses", { body: { model: "tiny", input: "one" } });
+    return ((await answer.json()) as { id: string }).id;
+  };
+  const kept = await upload(3_000);
+  assert.equal(kept.status, 200);
+  const { id } = (await kept.json()) as { id: string };
+  const first = await respond();
+  gateway.reload({
+    files: { fileBytesMax: 2_048 },
+    responses: { answersMax: 1 },
+    batches: { openMax: 1 },
+  });
+  assert.equal(await codeOf(await upload(3_000)), "storage_full");
+  assert.equal((await gateway.fetch(`/v1/files/${id}/content`)).status, 200, "what is there stays");
+  assert.equal((await gateway.fetch(`/v1/responses/${first}`)).status, 200);
+  const second = await respond();
+  assert.equal((await gateway.fetch(`/v1/responses/${first}`)).status, 404);
+  assert.equal((await gateway.fetch(`/v1/responses/${second}`)).status, 200);
+  gateway.reload({ files: { tenantBytesMax: 4_000 } });
+  assert.equal(await codeOf(await upload(1_500)), "storage_full");
+  assert.equal((await upload(900)).status, 200);
+});
+
+// proves: reload.objects
+test("a batch ends by the limits that it began with, the next has the new ones", { timeout: 30_000 }, async (t) => {
+  const { gateway } = await open(t);
+  const batch = async () => {
+    const form = new FormData();
+    form.append("purpose", "batch");
+    const line = (custom_id: string) => {
+      const body = { model: "tiny", messages: [{ role: "user", content: "Hello?" }] };
+      return JSON.stringify({ custom_id, method: "POST", url: "/v1/chat/completions", body });
+    };
+    form.append("file", new Blob([`${line("a")}\n${line("b")}\n`]), "a.jsonl");
+    const headers = { authorization: `Bearer ${gateway.key}` };
+    const file = await fetch(`${gateway.url}/v1/files`, { method: "POST", headers, body: form });
+    const { id: input_file_id } = (await file.json()) as { id: string };
+    const asked = { input_file_id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+    const { id } = (await (await gateway.fetch("/v1/batches", { body: asked })).json()) as { id: string };
+    let status = "";
+    await until(async () => {
+      status = ((await (await gateway.fetch(`/v1/batches/${id}`)).json()) as { status: string }).status;
+      return status === "completed" || status === "failed";
+    });
+    return status;
+  };
+  assert.equal(await batch(), "completed");
+  gateway.reload({ batches: { linesMax: 1 } });
+  assert.equal(await batch(), "failed");
+  gateway.reload({ batches: { linesMax: 2 } });
+  assert.equal(await batch(), "completed");
+});

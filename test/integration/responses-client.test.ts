@@ -179,3 +179,54 @@ describe("OpenAI's client asks for responses", { timeout: 60_000 }, () => {
     backend.set({ faults: {} });
   });
 });
+
+/** The client's types do not have it. */
+function storeOf(response: object): unknown {
+  return "store" in response ? response.store : undefined;
+}
+
+/** The same client against a backend that speaks Responses and stores nothing of its own. */
+// proves: responses.native
+describe("OpenAI's client asks a server of responses", { timeout: 60_000 }, () => {
+  let server: TestGateway;
+  let backend: FakeBackend;
+  let client: OpenAI;
+  before(async () => {
+    backend = await startFakeBackend("nexus", { models: [{ id: "tiny" }] });
+    server = await startTestGateway();
+    server.view.set([recordOf(backend, { operations: ["responses.create"] })]);
+    client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: server.key, maxRetries: 0 });
+  });
+  after(async () => {
+    await server.close();
+    await backend.close();
+  });
+
+  it("and sees what it asked for, not what the server was asked for", async () => {
+    const first = await client.responses.create({ model: "tiny", input: "one" });
+    assert.deepEqual([storeOf(first), first.previous_response_id, first.output_text], [true, null, text]);
+    const next = await client.responses.create({ model: "tiny", input: "two", previous_response_id: first.id });
+    assert.deepEqual([storeOf(next), next.previous_response_id], [true, first.id]);
+    const asked = backend.requests.at(-1)?.body;
+    assert.deepEqual([asked?.store, asked?.previous_response_id], [false, undefined]);
+    const unstored = await client.responses.create({ model: "tiny", input: "three", store: false });
+    assert.equal(storeOf(unstored), false);
+  });
+
+  it("and sees the same in every event of a stream", async () => {
+    const { id } = await client.responses.create({ model: "tiny", input: "one" });
+    const body = {
+      model: "tiny",
+      input: '"type":"response.completed"',
+      previous_response_id: id,
+      stream: true,
+    } as const;
+    const events = await Array.fromAsync(await client.responses.create(body));
+    const responses = events.flatMap((event) => ("response" in event ? [event.response] : []));
+    assert.equal(responses.length, 3);
+    for (const response of responses) assert.deepEqual([storeOf(response), response.previous_response_id], [true, id]);
+    const deltas = events.flatMap((event) => (event.type === "response.output_text.delta" ? [event.delta] : []));
+    assert.equal(deltas.join(""), text);
+    assert.equal(server.lines.filter(({ level }) => level === "error").length, 0);
+  });
+});

@@ -86,6 +86,10 @@ interface GatewaySections {
   readonly aliases?: Record<string, string>;
   /** The `routes` section. */
   readonly routes?: readonly unknown[];
+  /** Overrides of the sections of these names. */
+  readonly responses?: Record<string, unknown>;
+  readonly files?: Record<string, unknown>;
+  readonly batches?: Record<string, unknown>;
 }
 
 interface TestGatewayOptions extends GatewaySections {
@@ -94,9 +98,6 @@ interface TestGatewayOptions extends GatewaySections {
   readonly records?: Record<string, unknown>;
   /** A database to share with other gateways. Default: one of its own. */
   readonly databaseUrl?: string;
-  /** Overrides of the `files` section. */
-  readonly files?: Record<string, unknown>;
-  readonly batches?: Record<string, unknown>;
   readonly secrets?: Record<string, string>;
   readonly prices?: PriceList;
 }
@@ -130,7 +131,6 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       clock: systemClock,
       log: recordingLogger(lines),
     }),
-    batchSettings: batchesConfigSchema.parse(options.batches ?? {}),
     objects: openTestObjects(directory, desk, options, lines),
     metrics,
     log: recordingLogger(lines),
@@ -161,12 +161,22 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   };
 }
 
-function toRules({ settings = {}, auth = "keys", aliases = {}, routes = [] }: GatewaySections): GatewayRules {
+function toRules(sections: GatewaySections): GatewayRules {
+  const { settings = {}, auth = "keys", aliases = {}, routes = [] } = sections;
   return {
     settings: gatewayConfigSchema.parse(settings),
     auth: authConfigSchema.parse({ mode: auth }),
     aliases,
     routes: routesConfigSchema.parse(routes),
+    limits: toLimits(sections),
+  };
+}
+
+function toLimits({ responses = {}, files = {}, batches = {} }: GatewaySections): GatewayRules["limits"] {
+  return {
+    responses: responsesConfigSchema.parse(responses),
+    files: filesConfigSchema.parse(files),
+    batches: batchesConfigSchema.parse(batches),
   };
 }
 
@@ -174,13 +184,13 @@ function toRules({ settings = {}, auth = "keys", aliases = {}, routes = [] }: Ga
 function openTestObjects(
   directory: string,
   { database }: TestKeys,
-  { files = {} }: TestGatewayOptions,
+  options: TestGatewayOptions,
   lines: LogLine[],
 ): Objects {
   return openObjects({
     database,
     directory: join(directory, "files"),
-    settings: { responses: responsesConfigSchema.parse({}), files: filesConfigSchema.parse(files) },
+    settings: toLimits(options),
     clock: systemClock,
     log: recordingLogger(lines),
   });

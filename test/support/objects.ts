@@ -30,5 +30,6 @@ export function openTestResponseStore(
   limits: Partial<ResponsesConfig> = {},
   { database = openTestDatabase(), clock = systemClock }: { database?: Database; clock?: Clock } = {},
 ): ResponseStore {
-  return createResponseStore({ database, clock, limits: { ...responsesConfigSchema.parse({}), ...limits } });
+  const all = { ...responsesConfigSchema.parse({}), ...limits };
+  return createResponseStore({ database, clock, limits: () => all });
 }
