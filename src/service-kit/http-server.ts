@@ -84,10 +84,9 @@ function arrivalOf(request: IncomingMessage, socket: Duplex, head: Buffer): Arri
   response.shouldKeepAlive = false;
   response.assignSocket(request.socket);
   response.once("finish", () => socket.end());
-  // A client that leaves while it waits for a slot is seen by reading only. It has nothing to say before the handshake.
+  // Whoever says no more while it waits for a slot has left.
   const leave = (): void => void socket.destroy();
   socket.on("error", () => {}).on("end", leave);
-  socket.resume();
   return { request, response, upgrade: { socket, head, unwatch: () => void socket.off("end", leave) } };
 }
 

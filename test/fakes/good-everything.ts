@@ -15,6 +15,7 @@ import type { FakePieces } from "./fake-faults.ts";
 import { makeFakeModel } from "./fake-model.ts";
 import { FakeOperations } from "./fake-operations.ts";
 import { type FakeReply, isPieces } from "./fake-reply.ts";
+import { goodRealtime } from "./good-realtime.ts";
 import { goodService, type Pace } from "./good-service.ts";
 
 /** What a good service serves by itself. */
@@ -32,10 +33,15 @@ export function goodEverything(overrides: Partial<ServiceDefinition> = {}, pace?
   return goodService(
     {
       capabilities: { ...good.capabilities, domains: ["chat", "embedding", ...domains] },
-      models: () => [...good.models(), { id: "fake-all", domains: [...domains], state: "loaded" }],
+      models: () => [
+        ...good.models(),
+        { id: "fake-talk", domains: ["chat"], features: { realtime: true } },
+        { id: "fake-all", domains: [...domains], state: "loaded" },
+      ],
       handlers: {
         ...good.handlers,
         ...Object.fromEntries(others.map((id) => [id, handlerOf(id, operations, pace)])),
+        "realtime.connect": goodRealtime(pace),
       },
       ...overrides,
     },

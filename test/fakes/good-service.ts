@@ -14,6 +14,10 @@ type Fields = Record<string, unknown>;
 /** Words that the fake model says, one a token, for ever. */
 const words = ["the", "grass", "is", "green", "and", "so", "on"];
 
+const contextWindow = 2048;
+/** Tokens that a picture is for the fake model. */
+const pictureTokens = 64;
+
 /** Awaited before each token, so that a test can hold the model back or count what it makes. */
 export type Pace = (token: number, signal: AbortSignal) => Promise<void>;
 
@@ -40,8 +44,8 @@ export function goodService(overrides: Partial<ServiceDefinition> = {}, pace: Pa
         id: "fake-chat",
         aliases: ["fake"],
         domains: ["chat"],
-        context_window: 2048,
-        features: { tools: true, json_schema: true },
+        context_window: contextWindow,
+        features: { tools: true, json_schema: true, vision: true },
         state: "loaded",
       },
       { id: "org/fake-embed", domains: ["embedding"], features: { embeddings_dim: 4 }, state: "loaded" },
@@ -63,6 +67,10 @@ function chatHandler(pace: Pace): Handler {
   return (request) => {
     const { messages } = request.body;
     if (!Array.isArray(messages) || messages.length === 0) throw wrong("messages", "a list of messages");
+    const tokens = promptTokens(messages);
+    if (tokens >= contextWindow) {
+      throw new NexusError("context_length_exceeded", `${tokens} tokens do not fit into ${contextWindow}.`);
+    }
     return request.body.stream === true ? eventStream(chunks(request, pace)) : wholeChat(request, pace);
   };
 }
@@ -75,7 +83,7 @@ async function wholeChat(request: ServiceRequest, pace: Pace) {
   return json({
     ...head(request, "chat.completion"),
     choices: [{ index: 0, message, finish_reason: cut, logprobs: null }],
-    usage: usage(content),
+    usage: usage(promptTokens(request.body.messages), content),
   });
 }
 
@@ -93,7 +101,8 @@ async function* chunks(request: ServiceRequest, pace: Pace) {
   }
   yield choice({}, "length");
   const options = request.body.stream_options as Fields | undefined;
-  if (options?.include_usage === true) yield { ...start, choices: [], usage: usage(content) };
+  if (options?.include_usage === true)
+    yield { ...start, choices: [], usage: usage(promptTokens(request.body.messages), content) };
 }
 
 function completionHandler(pace: Pace): Handler {
@@ -101,7 +110,7 @@ function completionHandler(pace: Pace): Handler {
     if (typeof request.body.prompt !== "string") throw wrong("prompt", "a text");
     const text = await say(request, pace);
     const choices = [{ index: 0, text, finish_reason: "length" }];
-    return json({ ...head(request, "text_completion"), choices, usage: usage(text) });
+    return json({ ...head(request, "text_completion"), choices, usage: usage(wordsIn(request.body.prompt), text) });
   };
 }
 
@@ -136,9 +145,21 @@ async function say(request: ServiceRequest, pace: Pace): Promise<string> {
   return text;
 }
 
-function usage(content: string | null): Fields {
-  const completion = content === null ? 1 : content.split(" ").length;
-  return { prompt_tokens: 3, completion_tokens: completion, total_tokens: 3 + completion };
+function usage(prompt: number, content: string | null): Fields {
+  const completion = content === null ? 1 : wordsIn(content);
+  return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+}
+
+function wordsIn(text: unknown): number {
+  return String(text).split(" ").length;
+}
+
+/** A token a word, and one for each message's role. */
+function promptTokens(messages: unknown): number {
+  const ofPart = (part: Fields): number => (part.type === "image_url" ? pictureTokens : wordsIn(part.text));
+  const ofMessage = ({ content }: Fields): number =>
+    Array.isArray(content) ? (content as Fields[]).reduce((sum, part) => sum + ofPart(part), 1) : 1 + wordsIn(content);
+  return (messages as Fields[]).reduce((sum, message) => sum + ofMessage(message), 0);
 }
 
 /** A call of the tool that `tool_choice` demands, with the first value that each argument allows. */

@@ -2,29 +2,23 @@ import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Answer, Probe } from "./probe.ts";
 
-/** What a service does when somebody announces a body that no limit allows. */
-export type AnnouncedBody =
-  | { readonly kind: "answer"; readonly answer: Answer }
-  /** It wants the body, whatever its size. */
-  | { readonly kind: "continue" }
-  | { readonly kind: "silent" };
-
 const announcedBytes = 2 ** 40;
 const silenceMs = 3_000;
 const answerBytesMax = 64 * 1024;
 
 /**
  * Announces a body of 1 TiB with `Expect: 100-continue` and never sends it: costs nothing, and shows whether a limit is
- * held by the announced length. Written on Node's client, as `fetch` sends no length that is not true.
+ * held by the announced length. Resolves to undefined when no answer came within 3 s; a mere `100 Continue`, which some
+ * servers send before they look, is none. Written on Node's client, as `fetch` sends no length that is not true.
  */
 export async function announceBody(
   url: string,
   { key, signal }: Pick<Probe, "key" | "signal">,
-): Promise<AnnouncedBody> {
+): Promise<Answer | undefined> {
   const since = performance.now();
   const send = url.startsWith("https:") ? httpsRequest : httpRequest;
   const limit = AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]);
-  return await new Promise<AnnouncedBody>((resolve, reject) => {
+  return await new Promise<Answer | undefined>((resolve, reject) => {
     const sent = send(url, {
       method: "POST",
       signal: limit,
@@ -46,16 +40,12 @@ export async function announceBody(
           bytes: Buffer.from(text),
           durationMs: performance.now() - since,
         };
-        resolve({ kind: "answer", answer });
+        resolve(answer);
         sent.destroy();
       }, reject);
     });
-    sent.on("continue", () => {
-      resolve({ kind: "continue" });
-      sent.destroy();
-    });
     sent.on("error", (error) => {
-      if (limit.aborted && !signal.aborted) resolve({ kind: "silent" });
+      if (limit.aborted && !signal.aborted) resolve(undefined);
       else reject(error);
     });
     sent.flushHeaders();

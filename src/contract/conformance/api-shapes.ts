@@ -80,3 +80,25 @@ export const jobSchema = z.looseObject({
 });
 
 export const deletedJobSchema = z.looseObject({ id: z.string().min(1), deleted: z.literal(true) });
+
+/** `session.created` and `session.updated`. */
+export const sessionEventSchema = z.looseObject({
+  type: z.enum(["session.created", "session.updated"]),
+  event_id: z.string().min(1),
+  session: z.looseObject({}),
+});
+
+export const realtimeErrorSchema = z.looseObject({
+  type: z.literal("error"),
+  event_id: z.string().min(1),
+  error: z.looseObject({ type: z.string().min(1), message: z.string().min(1) }),
+});
+
+export const realtimeResponseSchema = z.looseObject({
+  type: z.literal("response.done"),
+  response: z.looseObject({
+    id: z.string().min(1),
+    status: z.enum(["completed", "incomplete"]),
+    usage: inputOutputSchema,
+  }),
+});

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Model, ServiceMetadata } from "../metadata.ts";
 import type { Operation } from "../operations.ts";
 import { describeIssues } from "../parse.ts";
+import type { DrainReport } from "./observe-drain.ts";
 import type { Answer, Asking, Probe } from "./probe.ts";
 
 /** How one check went. `reason` says what was seen; empty only for a plain pass. */
@@ -28,9 +29,26 @@ export interface Check {
   run(target: Target): Promise<Outcome>;
 }
 
+/** The process of the service under test, where whoever checks may end it. */
+export interface ServiceProcess {
+  readonly pid: number;
+  /** Resolves when the process is gone: with its exit code, or null when nobody can know it. */
+  readonly ended: Promise<number | null>;
+  /** Sends SIGTERM. */
+  terminate(): void;
+  /** What stands in its run file; undefined when it has written none, or was told of none. */
+  readRunFile?(): Promise<string | undefined>;
+}
+
 /** The service under test. What several checks need is asked once. */
 export interface Target {
   readonly probe: Probe;
+  /** Whether tokens may be spent. */
+  readonly mayGenerate: boolean;
+  /** Undefined when the service is not whoever checks to end. */
+  readonly process: ServiceProcess | undefined;
+  /** What became of the service when it was told to end; asked by the last checks, as nothing is left after it. */
+  drained(): Promise<DrainReport>;
   /** Skips the check when there is no valid metadata to go by: `metadata.schema` reports that. */
   metadata(): Promise<ServiceMetadata>;
   /** Skips the check when the service is not ready: it may refuse work then. */

@@ -1,6 +1,6 @@
 import { type OperationId, operationById } from "../operations.ts";
 import { type ChatAnswer, chatAnswerSchema, completionAnswerSchema, embeddingAnswerSchema } from "./answer-shapes.ts";
-import { askJson, type Check, fail, modelFor, mustMatch, parseJson, pass, serves, skip, type Target } from "./check.ts";
+import { askJson, type Check, fail, modelFor, mustMatch, pass, serves, skip, type Target } from "./check.ts";
 import { generateTimeoutMs } from "./probe.ts";
 
 /** A model for an operation that the service serves right now, or the check is skipped. */
@@ -27,10 +27,35 @@ export async function chat(
   return mustMatch(chatAnswerSchema, answer, "the chat's answer");
 }
 
-async function embed(target: Target, model: string, input: readonly string[]) {
+export async function embed(target: Target, model: string, input: readonly string[]) {
   const { path } = operationById("embeddings.create");
   const asking = { body: { model, input }, method: "POST", timeoutMs: generateTimeoutMs };
   return mustMatch(embeddingAnswerSchema, await askJson(target, path, asking), "the embeddings' answer");
+}
+
+const fewWords = 20;
+const moreWords = 120;
+/** Models for languages and bytes have one token a word or more; some join a few of the commonest. */
+export const tokensPerWordMin = 0.5;
+const commonWords = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "two", "dogs", "run", "by"];
+
+/** A prompt of so many common words. */
+export function promptOf(words: number): readonly object[] {
+  const text = Array.from({ length: words }, (_, index) => commonWords[index % commonWords.length]).join(" ");
+  return [{ role: "user", content: text }];
+}
+
+/** How a model's prompts are counted: the tokens of a short one, and those of each further word. */
+export async function measurePrompts(target: Target, model: string): Promise<{ few: number; perWord: number }> {
+  const tokensOf = async (words: number): Promise<number> =>
+    (await chat(target, model, { messages: promptOf(words), max_tokens: 1 })).usage.prompt_tokens;
+  const [few, more] = [await tokensOf(fewWords), await tokensOf(moreWords)];
+  return { few, perWord: (more - few) / (moreWords - fewWords) };
+}
+
+/** Words of a prompt that has about so many tokens. */
+export function wordsFor(tokens: number, { few, perWord }: { few: number; perWord: number }): number {
+  return Math.max(1, Math.floor(fewWords + (tokens - few) / perWord));
 }
 
 export const operationChecks: readonly Check[] = [
@@ -44,6 +69,17 @@ export const operationChecks: readonly Check[] = [
       if (answer.choices[0]?.message.content == null) fail("the message has no content");
       if (answer.usage.prompt_tokens === 0) fail("`usage.prompt_tokens` is 0 for a prompt with words in it");
       return pass(`${model.id}, ${answer.usage.completion_tokens} tokens`);
+    },
+  },
+  {
+    id: "chat.usage",
+    title: "usage.prompt_tokens grows with the prompt",
+    generates: true,
+    async run(target) {
+      const { model } = await readyModel(target, "chat.completions.create");
+      const { few, perWord } = await measurePrompts(target, model.id);
+      const shown = `${few} tokens for ${fewWords} words, ${perWord.toFixed(2)} for each further one`;
+      return perWord >= tokensPerWordMin ? pass(shown) : fail(shown);
     },
   },
   {
@@ -88,78 +124,4 @@ export const operationChecks: readonly Check[] = [
       return pass(`${model.id}, ${[...lengths][0]} numbers`);
     },
   },
-  {
-    id: "features.embeddings-dim",
-    title: "A declared embeddings_dim is the length of the vectors",
-    generates: true,
-    async run(target) {
-      const { metadata } = await readyModel(target, "embeddings.create");
-      const declared = metadata.models.filter((model) => model.domains.includes("embedding"));
-      const model = declared.find(({ features }) => features.embeddings_dim !== undefined);
-      if (model === undefined) skip("no model declares embeddings_dim");
-      const { data } = await embed(target, model.id, ["a cat"]);
-      const length = data[0]?.embedding.length;
-      if (length !== model.features.embeddings_dim) {
-        fail(`${model.id} declares ${model.features.embeddings_dim}, its vectors have ${length}`);
-      }
-      return pass(`${length}`);
-    },
-  },
-  {
-    id: "features.tools",
-    title: "A model that declares tools calls the tool that the request demands",
-    generates: true,
-    async run(target) {
-      const model = await declaring(target, "tools");
-      const call = (await chat(target, model, toolDemand)).choices[0]?.message.tool_calls?.[0];
-      if (call === undefined) fail(`${model} declares tools, but answered without the demanded call`);
-      if (call.function.name !== toolName) fail(`${model} called ${call.function.name} instead of ${toolName}`);
-      const given = parseJson(call.function.arguments);
-      if (typeof given !== "object" || given === null) fail(`${model} gave arguments that are no JSON object`);
-      return pass(model);
-    },
-  },
-  {
-    id: "features.json-schema",
-    title: "A model that declares json_schema answers in the demanded schema",
-    generates: true,
-    async run(target) {
-      const model = await declaring(target, "json_schema");
-      const content = (await chat(target, model, schemaDemand)).choices[0]?.message.content ?? "";
-      const value = parseJson(content);
-      const colour = typeof value === "object" && value !== null ? (value as { colour?: unknown }).colour : undefined;
-      if (!colours.some((one) => one === colour))
-        fail(`${model} answered outside of the schema: ${content.slice(0, 80)}`);
-      return pass(model);
-    },
-  },
 ];
-
-const toolName = "set_colour";
-const colours = ["red", "green"] as const;
-const colourSchema = {
-  type: "object",
-  properties: { colour: { type: "string", enum: colours } },
-  required: ["colour"],
-  additionalProperties: false,
-};
-const question = [{ role: "user", content: "Which colour does grass have, red or green?" }];
-const toolDemand = {
-  messages: question,
-  max_tokens: 64,
-  tools: [{ type: "function", function: { name: toolName, description: "Sets a colour.", parameters: colourSchema } }],
-  tool_choice: { type: "function", function: { name: toolName } },
-};
-const schemaDemand = {
-  messages: question,
-  max_tokens: 64,
-  response_format: { type: "json_schema", json_schema: { name: "colour", strict: true, schema: colourSchema } },
-};
-
-/** A chat model that declares the feature, loaded ones first; skips when there is none. */
-async function declaring(target: Target, feature: "tools" | "json_schema"): Promise<string> {
-  const { metadata } = await readyModel(target, "chat.completions.create");
-  const fitting = metadata.models.filter(({ domains, features }) => domains.includes("chat") && features[feature]);
-  const model = fitting.find(({ state }) => state === "loaded") ?? fitting[0];
-  return model?.id ?? skip(`no model declares ${feature}`);
-}

@@ -5,6 +5,8 @@ export interface Asking {
   readonly body?: object | string | FormData;
   /** Default 10 s; generating takes `generateTimeoutMs`. */
   readonly timeoutMs?: number;
+  /** Leaves without waiting for the answer. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Answer {
@@ -68,7 +70,7 @@ export function createProbe(options: ProbeOptions): Probe {
         ...asking.headers,
       },
       redirect: "manual",
-      signal: AbortSignal.any([options.signal, timeout, closing.signal]),
+      signal: AbortSignal.any([options.signal, timeout, closing.signal, ...(asking.signal ? [asking.signal] : [])]),
       ...(body === undefined ? {} : { body: encodeBody(body) }),
     });
     return {

@@ -2,30 +2,50 @@ import { describeError } from "../../base/errors.ts";
 import { readinessSchema } from "../health.ts";
 import { metadataSchema, type ServiceMetadata } from "../metadata.ts";
 
-export type { CheckResult } from "./check.ts";
+export type { CheckResult, ServiceProcess } from "./check.ts";
 
-import { type Check, type CheckResult, type Outcome, parseJson, skip, type Target, Verdict } from "./check.ts";
+import {
+  type Check,
+  type CheckResult,
+  type Outcome,
+  parseJson,
+  type ServiceProcess,
+  skip,
+  type Target,
+  Verdict,
+} from "./check.ts";
+import { featureChecks } from "./feature-checks.ts";
 import { httpChecks } from "./http-checks.ts";
 import { mediaChecks } from "./media-checks.ts";
+import { type DrainReport, observeDrain } from "./observe-drain.ts";
 import { operationChecks } from "./operation-checks.ts";
 import { createProbe, type ProbeOptions } from "./probe.ts";
+import { processChecks } from "./process-checks.ts";
+import { realtimeChecks } from "./realtime-checks.ts";
 import { selfDescriptionChecks } from "./self-description-checks.ts";
 import { streamChecks } from "./stream-checks.ts";
 import { textChecks } from "./text-checks.ts";
+import { workChecks } from "./work-checks.ts";
 
 /** Every rule of the contract that can be seen from outside, in the order in which it is checked. */
 export const conformanceChecks: readonly Check[] = [
   ...selfDescriptionChecks,
   ...httpChecks,
   ...operationChecks,
+  ...featureChecks,
   ...streamChecks,
+  ...workChecks,
   ...textChecks,
   ...mediaChecks,
+  ...realtimeChecks,
+  ...processChecks,
 ];
 
 export interface ConformanceOptions extends ProbeOptions {
   /** Whether checks that generate may run; the others cost nothing. Default true. */
   readonly generate?: boolean;
+  /** The service's process, when it may be ended: the last checks send it SIGTERM. */
+  readonly process?: ServiceProcess;
 }
 
 /**
@@ -62,8 +82,17 @@ function createTarget(options: ConformanceOptions): Target {
     const answer = await probe.ask("/v1/metadata").catch(() => undefined);
     return metadataSchema.safeParse(parseJson(answer?.text ?? "")).data;
   };
-  return {
+  let drained: Promise<DrainReport> | undefined;
+  const mayGenerate = options.generate !== false;
+  const target: Target = {
     probe,
+    mayGenerate,
+    process: options.process,
+    async drained() {
+      const process = options.process ?? skip("its process is not for the check to end");
+      drained ??= observeDrain(target, process);
+      return await drained;
+    },
     async metadata() {
       metadata ??= read();
       return (await metadata) ?? skip("there is no valid metadata to go by");
@@ -75,4 +104,5 @@ function createTarget(options: ConformanceOptions): Target {
       skip(`the service is not ready${report === undefined ? "" : ` (${report.state})`}`);
     },
   };
+  return target;
 }

@@ -5,12 +5,14 @@ import { type Check, fail, mustMatch, pass, shortly, skip, type Target, Verdict 
 import { type EventStreamReading, readEventStream } from "./event-stream-reading.ts";
 import { chat, readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs, type OpenAnswer, readAll } from "./probe.ts";
-import { healthMsMax, median } from "./self-description-checks.ts";
+import { bounded } from "./realtime-probe.ts";
+import { healthMs, healthMsMax } from "./self-description-checks.ts";
+import { cancelMsMax, mustStopWorking, readSlotsActive, slotsGauge } from "./work-gauge.ts";
 
 const { path } = operationById("chat.completions.create");
 
 /** A model that streams chats, or the check is skipped. */
-async function streamingModel(target: Target) {
+export async function streamingModel(target: Target) {
   const { metadata, model } = await readyModel(target, "chat.completions.create");
   const endpoint = metadata.endpoints.find(({ operation_id: id }) => id === "chat.completions.create");
   if (endpoint?.streaming !== true) skip("chats are not streamed here");
@@ -22,11 +24,13 @@ async function streamingModel(target: Target) {
 }
 
 /** More streams at once than this prove nothing more and cost more. */
-const slotsMax = 8;
+export const slotsMax = 8;
+/** More than a CPU makes while a check looks, so that the streams do not end by themselves. */
+const endlessTokensMax = 4_096;
 
 const longTask = [{ role: "user", content: "Write a very long story about a lighthouse." }];
 
-async function openStream(target: Target, model: string, fields: object): Promise<OpenAnswer> {
+export async function openStream(target: Target, model: string, fields: object): Promise<OpenAnswer> {
   const body = { model, messages: longTask, stream: true, temperature: 0, ...fields };
   const answer = await target.probe.open(path, { body, timeoutMs: generateTimeoutMs });
   if (answer.status !== 200) {
@@ -73,16 +77,35 @@ export const streamChecks: readonly Check[] = [
     },
   },
   {
-    id: "stream.cancel",
-    title: "A client that leaves its streams frees their slots for the next request",
+    id: "stream.concurrent",
+    title: "As many streams run at once as max_concurrency says",
+    generates: true,
+    run: (target) => whileStreaming(target, async ({ slots }) => pass(`${slots} streams`), fail),
+  },
+  {
+    id: "stream.counted",
+    title: `While streams run, ${slotsGauge} counts them`,
     generates: true,
     async run(target) {
-      const streaming = await streamingModel(target);
-      const { model, slots } = streaming;
+      const before = (await readSlotsActive(target)) ?? skip("there is no such gauge");
+      return await whileStreaming(target, async ({ slots }) => {
+        const active = (await readSlotsActive(target)) ?? 0;
+        return active >= before + slots ? pass(`${active}`) : fail(`it says ${active} while ${slots} streams run`);
+      });
+    },
+  },
+  {
+    id: "stream.cancel",
+    title: "A client that leaves its streams ends their work within a second",
+    generates: true,
+    async run(target) {
+      const { model } = await streamingModel(target);
       const since = performance.now();
       await chat(target, model, { max_tokens: 1 });
       const usualMs = performance.now() - since;
-      await whileStreaming(target, streaming, async () => {});
+      const before = (await readSlotsActive(target)) ?? 0;
+      const slots = await whileStreaming(target, async (streaming) => streaming.slots);
+      await mustStopWorking(target, before);
       const left = performance.now();
       const allowedMs = Math.round(usualMs * 2 + cancelMsMax);
       await chat(target, model, { max_tokens: 1 }, allowedMs).catch((error: unknown) => {
@@ -97,35 +120,53 @@ export const streamChecks: readonly Check[] = [
     title: `GET /health answers within ${healthMsMax} ms while every slot works`,
     generates: true,
     async run(target) {
-      const times: number[] = [];
-      await whileStreaming(target, await streamingModel(target), async () => {
-        for (let round = 0; round < 5; round++) times.push((await target.probe.ask("/health")).durationMs);
-      });
-      const middle = Math.round(median(times));
-      return middle < healthMsMax ? pass(`${middle} ms`) : fail(`${middle} ms, the median of 5`);
+      const idle = await healthMs(target);
+      if (idle >= healthMsMax) skip(`${idle} ms without any work`);
+      const busy = await whileStreaming(target, async () => await healthMs(target));
+      return busy < healthMsMax ? pass(`${busy} ms`) : fail(`${busy} ms, the median of 5`);
     },
   },
 ];
 
-/** A client's leaving must reach the work within a second; the rest is for slow machines. */
-const cancelMsMax = 3_000;
-/** More than a CPU makes while a check looks, so that the streams do not end by themselves. */
-const endlessTokensMax = 4_096;
+/** Whoever waits for the end of another stream begins later than this. */
+const beginMsMax = 3_000;
 
-/** Fills every slot with a stream, waits for the first bytes of each, does `run`, and leaves them all. */
-async function whileStreaming(
+type Streaming = Awaited<ReturnType<typeof streamingModel>>;
+
+/**
+ * Fills every slot with a stream, does `run` once bytes of each have come, and leaves them all. Skips when they do not all
+ * run at once, which is a rule of its own.
+ */
+async function whileStreaming<T>(
   target: Target,
-  { model, slots, endlessTokens }: Awaited<ReturnType<typeof streamingModel>>,
-  run: () => Promise<void>,
-): Promise<void> {
-  const opening = Array.from({ length: slots }, () => openStream(target, model, { max_tokens: endlessTokens }));
-  const opened = await Promise.allSettled(opening);
-  const streams = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  run: (streaming: Streaming) => Promise<T>,
+  refuse: (reason: string) => never = skip,
+): Promise<T> {
+  const streaming = await streamingModel(target);
+  const { model, slots, endlessTokens } = streaming;
+  const answers: OpenAnswer[] = [];
+  let isOver = false;
+  const begin = async (): Promise<number> => {
+    const since = performance.now();
+    const answer = await openStream(target, model, { max_tokens: endlessTokens });
+    answers.push(answer);
+    if (isOver) answer.close();
+    await answer.chunks[Symbol.asyncIterator]().next();
+    return performance.now() - since;
+  };
   try {
-    for (const one of opened) if (one.status === "rejected") throw one.reason;
-    await Promise.all(streams.map((stream) => stream.chunks[Symbol.asyncIterator]().next()));
-    await run();
+    const firstMs = await begin();
+    const allowedMs = Math.round(beginMsMax + firstMs * slots * 2);
+    const others = Promise.all(Array.from({ length: slots - 1 }, begin));
+    await bounded(others, allowedMs, target.probe.signal, `${slots} streams do not all begin`).catch(
+      (error: unknown) => {
+        if (error instanceof Verdict || target.probe.signal.aborted) throw error;
+        refuse(describeError(error));
+      },
+    );
+    return await run(streaming);
   } finally {
-    for (const stream of streams) stream.close();
+    isOver = true;
+    for (const answer of answers) answer.close();
   }
 }
