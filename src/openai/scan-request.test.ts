@@ -118,6 +118,19 @@ describe("scanRequest", () => {
     assert.equal(scan('{"model":"m","tools":null}').needs.tools, false);
     assert.equal(scan('{"model":"m","response_format":{"type":"json_schema"}}').needs.json_schema, true);
     assert.equal(scan('{"model":"m","response_format":{"type":"text"}}').needs.json_schema, false);
+    // As Anthropic's messages have it, now and at first, and as responses have it.
+    for (const [key, inner] of [["output_config", "format"], ["output_format"], ["text", "format"]] as const) {
+      const needs = (format: unknown) => {
+        const value = inner === undefined ? format : { effort: "low", [inner]: format };
+        return scan(JSON.stringify({ [key]: value, model: "m" })).needs.json_schema;
+      };
+      assert.equal(needs({ type: "json_schema", schema: {} }), true, key);
+      for (const other of [{ type: "text" }, {}, null, "json_schema", [], 1]) assert.equal(needs(other), false, key);
+      assert.equal(scan(`{"model":"m","${key}":"json_schema"}`).needs.json_schema, false);
+      assert.throws(() => scan(`{"model":"m","${key}":{},"${key}":{}}`), /twice/);
+    }
+    const deep = { metadata: { output_config: { format: { type: "json_schema" } } }, model: "m" };
+    assert.equal(scan(JSON.stringify(deep)).needs.json_schema, false);
   });
 
   const refused: readonly [string, string, string][] = [

@@ -36,8 +36,18 @@ const attachmentKeys = new Set([
 const imageType = Buffer.from('"image"');
 /** Members of the body that hold them. Elsewhere, in the schema of a tool say, such a key means nothing. */
 const messageKeys = new Set(["messages", "input"]);
+/**
+ * Where a request says that its answer shall follow a schema, and in which member of that: chat completions, Anthropic's
+ * messages and their first version, responses.
+ */
+const formats: readonly { readonly key: string; readonly inner?: string }[] = [
+  { key: "response_format" },
+  { key: "output_config", inner: "format" },
+  { key: "output_format" },
+  { key: "text", inner: "format" },
+];
 /** Members of the body that decide where it goes. Twice the same one is refused: two parsers could differ. */
-const decisiveKeys = new Set(["model", "stream", "tools", "response_format"]);
+const decisiveKeys = new Set(["model", "stream", "tools", ...formats.map(({ key }) => key)]);
 
 /** Members that tell how much work it is. Who reads another of two only plans worse. */
 const promptKeys = ["messages", "prompt", "input"] as const;
@@ -68,7 +78,7 @@ export function scanRequest(body: Buffer, { isModelOptional = false }: ScanOptio
     needs: {
       tools: hasTools(body, members.get("tools")),
       vision: hasImages,
-      json_schema: wantsJsonSchema(body, members.get("response_format")),
+      json_schema: formats.some(({ key, inner }) => wantsJsonSchema(body, members.get(key), inner)),
     },
     hasAttachments,
     promptSpan: promptKeys.map((key) => members.get(key)).find((member) => member !== undefined),
@@ -188,8 +198,10 @@ function hasTools(body: Buffer, member: Member | undefined): boolean {
   return false;
 }
 
-function wantsJsonSchema(body: Buffer, member: Member | undefined): boolean {
+/** `inner`: the member of it that says so; undefined where it is said at its top. */
+function wantsJsonSchema(body: Buffer, member: Member | undefined, inner: string | undefined): boolean {
   if (member === undefined || body[member.start] !== 0x7b) return false;
-  const format = JSON.parse(body.toString("utf8", member.start, member.end)) as { type?: unknown };
-  return format.type === "json_schema";
+  const value = JSON.parse(body.toString("utf8", member.start, member.end)) as Record<string, unknown>;
+  const format = (inner === undefined ? value : value[inner]) as { type?: unknown } | null | undefined;
+  return format?.type === "json_schema";
 }
