@@ -8,7 +8,7 @@ import type { StreamEvent } from "../openai/stream-events.ts";
 import { toMessage, toMessageStream } from "./anthropic-answer.ts";
 
 function options(showsThoughts = true) {
-  return { model: "tiny", showsThoughts, context: makeContext() };
+  return { model: "tiny", showsThoughts, estimatePromptTokens: () => 28, context: makeContext() };
 }
 
 function streamed(chunks: readonly object[], showsThoughts = true): readonly Record<string, unknown>[] {
@@ -59,7 +59,7 @@ describe("a chat completion as Anthropic's message", () => {
           content: [],
           stop_reason: null,
           stop_sequence: null,
-          usage: { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 },
+          usage: { input_tokens: 28, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 },
         },
       },
       { type: "ping" },
@@ -74,6 +74,27 @@ describe("a chat completion as Anthropic's message", () => {
       },
       { type: "message_stop" },
     ]);
+  });
+
+  it("estimates the prompt where nobody counts it, once, and only then", () => {
+    let estimates = 0;
+    const estimatePromptTokens = () => {
+      estimates++;
+      return 28;
+    };
+    const inputs = (...chunks: readonly object[]) => {
+      const stream = toMessageStream({ ...options(), estimatePromptTokens });
+      const events = [...chunks.flatMap((chunk) => stream.push({ data: JSON.stringify(chunk) })), ...stream.end()];
+      return events.flatMap(({ data }) => {
+        const { message, usage: told } = JSON.parse(data) as Record<string, { usage?: object } & object>;
+        const { input_tokens } = (message?.usage ?? told ?? {}) as { input_tokens?: number };
+        return input_tokens ?? [];
+      });
+    };
+    assert.deepEqual(inputs(delta({ content: "a" }), delta({}, "stop")), [28, 28]);
+    assert.equal(estimates, 1);
+    assert.deepEqual(inputs({ ...usage, ...delta({ content: "a" }) }, delta({}, "stop")), [10, 10]);
+    assert.equal(estimates, 1);
   });
 
   it("passes each piece on when it comes, not later", () => {

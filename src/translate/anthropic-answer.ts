@@ -9,6 +9,8 @@ export interface AnswerOptions {
   /** As the client named it. */
   readonly model: string;
   readonly showsThoughts: boolean;
+  /** About how many tokens the prompt has, for as long as the server has not counted. */
+  readonly estimatePromptTokens: () => number;
   readonly context: TranslationContext;
 }
 
@@ -58,6 +60,7 @@ class MessageAnswer {
   #isTelling = false;
   #hasBegun = false;
   #usage: ChatUsage | undefined;
+  #estimate: number | undefined;
   #reason = "stop";
   #stoppedBy: string | null = null;
   #isRefused = false;
@@ -153,7 +156,7 @@ class MessageAnswer {
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      // Chat completions tell the tokens at the end: `message_delta` does then.
+      // Chat completions tell the tokens at the end: then `message_delta` says them all.
       usage: this.#usageFields(),
     };
     return [{ type: "message_start", message }, { type: "ping" }];
@@ -186,11 +189,17 @@ class MessageAnswer {
     return this.#stoppedBy === null ? "end_turn" : "stop_sequence";
   }
 
+  #promptTokens(): number {
+    if (this.#usage !== undefined) return this.#usage.promptTokens;
+    this.#estimate ??= this.#options.estimatePromptTokens();
+    return this.#estimate;
+  }
+
   /** Anthropic counts the tokens from the cache beside the others, chat completions among them. */
   #usageFields(): JsonObject {
-    const { promptTokens = 0, completionTokens = 0, cachedTokens = 0, reasoningTokens = 0 } = this.#usage ?? {};
+    const { completionTokens = 0, cachedTokens = 0, reasoningTokens = 0 } = this.#usage ?? {};
     return {
-      input_tokens: Math.max(promptTokens - cachedTokens, 0),
+      input_tokens: Math.max(this.#promptTokens() - cachedTokens, 0),
       cache_creation_input_tokens: 0,
       cache_read_input_tokens: cachedTokens,
       output_tokens: completionTokens,

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { estimateInputTokens } from "./anthropic-count.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
+import { estimateTokens, estimateTokensSoon } from "./estimate-tokens.ts";
 
 /** Texts with the least and the most tokens that o200k, cl100k, Llama 3 and Claude 2 make of them. */
 const measured: readonly (readonly [text: string, least: number, most: number])[] = [
@@ -33,6 +33,31 @@ describe("estimateTokens", () => {
     );
     assert.equal(estimateTokens(""), 0);
     assert.ok(estimateTokens("A".repeat(1_000_000)) > 100_000);
+  });
+});
+
+// proves: anthropic.count-tokens
+describe("estimateTokensSoon", () => {
+  it("says the same of short texts, and nearly the same of long ones that are alike", () => {
+    for (const [text] of measured) {
+      assert.equal(estimateTokensSoon(text), estimateTokens(text));
+      const long = `${text}\n`.repeat(2_000);
+      const [soon, exact] = [estimateTokensSoon(long), estimateTokens(long)];
+      assert.ok(Math.abs(soon - exact) < exact * 0.05, `${soon} for ${exact}: ${text}`);
+    }
+  });
+
+  it("sees the parts of a long text that differ", () => {
+    const long = `${"word ".repeat(20_000)}${"今天的天气很好".repeat(15_000)}`;
+    const exact = estimateTokens(long);
+    assert.ok(Math.abs(estimateTokensSoon(long) - exact) < exact * 0.1);
+  });
+
+  it("takes no longer for a longer text", () => {
+    const long = "a word, ".repeat(2_000_000);
+    const startedAt = performance.now();
+    estimateTokensSoon(long);
+    assert.ok(performance.now() - startedAt < 200);
   });
 });
 

@@ -1,5 +1,5 @@
 import { toChatMessages } from "./anthropic-messages.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
+import { estimateTokens, estimateTokensSoon } from "./estimate-tokens.ts";
 import { isObject, type JsonObject, optionalList, requiredModel } from "./request-fields.ts";
 
 /** A header of answers to `messages.count_tokens` that no tokenizer has counted. Its value is `true`. */
@@ -24,10 +24,47 @@ const pageCharacters = 65_000;
 export function estimateInputTokens(request: JsonObject): number {
   requiredModel(request);
   const messages = toChatMessages(request.system, request.messages);
-  const tools = optionalList(request.tools, "tools");
-  const said = messages.reduce((sum, message) => sum + tokensOf(message), 0);
-  if (tools.length === 0) return said;
-  return tools.reduce((sum: number, tool) => sum + callTokens + estimateTokens(toolText(tool)), said + toolsTokens);
+  const { texts, tokens } = readPrompt(messages, optionalList(request.tools, "tools"));
+  return texts.reduce((sum, text) => sum + estimateTokens(text), tokens);
+}
+
+/** The same for a prompt that is translated already, quickly and less exactly where it is long. */
+export function estimatePromptTokens(messages: readonly JsonObject[], tools: readonly unknown[]): number {
+  const { texts, tokens } = readPrompt(messages, tools);
+  return tokens + estimateTokensSoon(texts.join("\n"));
+}
+
+/** What tokens are made of. */
+interface Prompt {
+  readonly texts: string[];
+  /** Of all that is no text. */
+  tokens: number;
+}
+
+function readPrompt(messages: readonly JsonObject[], tools: readonly unknown[]): Prompt {
+  const prompt: Prompt = { texts: [], tokens: tools.length === 0 ? 0 : toolsTokens };
+  for (const message of messages) readMessage(message, prompt);
+  for (const tool of tools) {
+    prompt.tokens += callTokens;
+    prompt.texts.push(toolText(tool));
+  }
+  return prompt;
+}
+
+function readMessage({ content, reasoning_content: thoughts, tool_calls: calls }: JsonObject, prompt: Prompt): void {
+  prompt.tokens += messageTokens;
+  for (const text of [content, thoughts]) if (typeof text === "string") prompt.texts.push(text);
+  for (const part of Array.isArray(content) ? content : []) readPart(part, prompt);
+  for (const call of Array.isArray(calls) ? calls : []) {
+    prompt.tokens += callTokens;
+    prompt.texts.push(JSON.stringify(call.function));
+  }
+}
+
+function readPart({ type, text, file }: JsonObject, prompt: Prompt): void {
+  if (type === "text" && typeof text === "string") prompt.texts.push(text);
+  else if (type !== "file" || !isObject(file)) prompt.tokens += imageTokens;
+  else prompt.tokens += imageTokens * Math.ceil(String(file.file_data).length / pageCharacters);
 }
 
 /** Without the marks for Anthropic's cache, which no model sees. */
@@ -35,24 +72,4 @@ function toolText(tool: unknown): string {
   if (!isObject(tool)) return "";
   const { cache_control: _mark, ...rest } = tool;
   return JSON.stringify(rest);
-}
-
-function tokensOf({ content, reasoning_content: thoughts, tool_calls: calls }: JsonObject): number {
-  const texts = [content, thoughts].filter((text) => typeof text === "string");
-  const parts = Array.isArray(content) ? content : [];
-  return (
-    messageTokens +
-    texts.reduce((sum, text) => sum + estimateTokens(text), 0) +
-    parts.reduce((sum: number, part: JsonObject) => sum + partTokens(part), 0) +
-    (Array.isArray(calls) ? calls : []).reduce(
-      (sum: number, call: JsonObject) => sum + callTokens + estimateTokens(JSON.stringify(call.function)),
-      0,
-    )
-  );
-}
-
-function partTokens({ type, text, file }: JsonObject): number {
-  if (type === "text" && typeof text === "string") return estimateTokens(text);
-  if (type !== "file" || !isObject(file)) return imageTokens;
-  return imageTokens * Math.ceil(String(file.file_data).length / pageCharacters);
 }

@@ -1,4 +1,5 @@
 import { toMessage, toMessageStream } from "./anthropic-answer.ts";
+import { estimatePromptTokens } from "./anthropic-count.ts";
 import { toChatMessages } from "./anthropic-messages.ts";
 import {
   invalidField,
@@ -41,9 +42,10 @@ export const anthropicToChat: Translator = {
     checkLimit(request.max_tokens);
     refuseServerSide(request);
     const stream = request.stream === true;
+    const messages = toChatMessages(request.system, request.messages);
     const body = {
       ...renamed(request, sameFields),
-      messages: toChatMessages(request.system, request.messages),
+      messages,
       ...toolFields(request),
       ...thinkingFields(request),
       ...formatFields(request),
@@ -51,7 +53,12 @@ export const anthropicToChat: Translator = {
       stream,
       ...(stream ? { stream_options: { include_usage: true } } : {}),
     };
-    const options = { model, showsThoughts: showsThoughts(request.thinking), context };
+    const options = {
+      model,
+      showsThoughts: showsThoughts(request.thinking),
+      estimatePromptTokens: () => estimatePromptTokens(messages, optionalList(request.tools, "tools")),
+      context,
+    };
     return {
       body: Buffer.from(JSON.stringify(body)),
       whole: (answer) => toMessage(answer, options),

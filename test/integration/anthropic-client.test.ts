@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
+import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
+import { z } from "zod";
 import { type FakeBackend, type FakeKind, startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -95,7 +97,11 @@ for (const { name, start } of fleets) {
       assert.equal(message.usage.output_tokens, whole.usage.output_tokens);
       assert.equal(message.usage.input_tokens, whole.usage.input_tokens);
       const types: string[] = [];
-      for await (const event of await client.messages.create({ ...request, stream: true })) types.push(event.type);
+      for await (const event of await client.messages.create({ ...request, stream: true })) {
+        types.push(event.type);
+        // Counted or estimated, it is there from the start: clients show by it how full the context is.
+        if (event.type === "message_start") assert.ok(event.message.usage.input_tokens > 0);
+      }
       assert.equal(types[0], "message_start");
       assert.deepEqual(types.slice(-3), ["content_block_stop", "message_delta", "message_stop"]);
     });
@@ -198,6 +204,57 @@ for (const { name, start } of fleets) {
     });
   });
 }
+
+// proves: clients.anthropic
+describe("structured outputs of Anthropic's Node client", { timeout: 60_000 }, () => {
+  const format = zodOutputFormat(z.object({ answer: z.string() }));
+  const request = { model: "tiny", max_tokens: 64, messages: ask("Yes?") };
+
+  it("follow a schema over a server that knows chat completions only, whole and streamed", async (test) => {
+    const { client, backend, close } = await startFleet("openai-compatible", chatOnly, {
+      readiness_path: "/v1/models",
+    });
+    test.after(close);
+    const asked = { ...request, output_config: { format } };
+    assert.deepEqual((await client.messages.parse(asked)).parsed_output, { answer: "yes" });
+    assert.deepEqual((await client.messages.stream(asked).finalMessage()).parsed_output, { answer: "yes" });
+    for (const { body } of backend.requests.filter(({ generation }) => generation)) {
+      const json_schema = { name: "answer", strict: true, schema: format.schema };
+      assert.deepEqual(body?.response_format, { type: "json_schema", json_schema });
+    }
+  });
+
+  it("go only where a schema is followed", async (test) => {
+    const deaf = { models: [{ id: "tiny", features: { json_schema: false } }] };
+    const { gateway, client, backend, close } = await startFleet("anthropic", anthropicOnly, {
+      dialect: "anthropic",
+      secret: "env:ANTHROPIC",
+      readiness_path: "/v1/models",
+      ...deaf,
+    });
+    test.after(close);
+    const { type, schema } = format;
+    for (const said of [{ output_config: { format } }, { output_format: { type, schema } }]) {
+      const refused = client.messages.create({ ...request, ...said });
+      await assert.rejects(refused, (error) => {
+        assert.ok(error instanceof Anthropic.BadRequestError);
+        assert.match(error.message, /json_schema/);
+        return true;
+      });
+    }
+    assert.equal(backend.generations, 0);
+    const able = await startFakeBackend("anthropic", { key: "sk-ant", models: [{ id: "tiny" }] });
+    test.after(() => able.close());
+    const native = { dialect: "anthropic", secret: "env:ANTHROPIC", readiness_path: "/v1/models" } as const;
+    gateway.view.set([
+      recordOf(backend, { ...native, ...deaf, instance: "deaf", operations: anthropicOnly }),
+      recordOf(able, { ...native, instance: "able", operations: anthropicOnly }),
+    ]);
+    for (let turn = 0; turn < 4; turn++) await client.messages.create({ ...request, output_config: { format } });
+    assert.deepEqual([backend.generations, able.generations], [0, 4]);
+    assert.deepEqual(able.requests.at(-1)?.body?.output_config, { format: { type, schema } });
+  });
+});
 
 // proves: clients.anthropic
 describe("Anthropic's Node client when things go wrong", { timeout: 60_000 }, () => {
