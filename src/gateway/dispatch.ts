@@ -86,7 +86,7 @@ function leastTokens({ promptBytes }: Ask): TokenBound | undefined {
  * Only names that somebody gave become labels, log fields and rows of usage: clients must not be able to make them up.
  * What only a route's pattern fits goes by the pattern.
  */
-function knownName({ ask, parts }: Question, plan: RoutePlan): string {
+export function knownName({ ask, parts }: Question, plan: RoutePlan): string {
   const { model } = ask;
   const isNamed = parts.index().offers.has(model) || Object.hasOwn(parts.aliases, model);
   return isNamed ? model : (plan.route?.name ?? model);

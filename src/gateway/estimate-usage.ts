@@ -12,7 +12,9 @@ export function usageOfStream(promptBytes: number, events: number): Usage {
 }
 
 /** Of a whole answer whose server does not count. Undefined where tokens are not what an operation costs. */
-export function usageOfBody({ operation, bytes }: Ask, answerBytes: number): Usage | undefined {
+export function usageOfBody({ operation, bytes, amounts }: Ask, answerBytes: number): Usage | undefined {
+  // It was said beforehand what it uses.
+  if (amounts?.promptTokens !== undefined) return undefined;
   if (operation.domains.includes("chat")) {
     return { promptTokens: tokensIn(bytes), completionTokens: tokensIn(answerBytes) };
   }
