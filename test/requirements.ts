@@ -75,6 +75,8 @@ export const requirements = {
   "routing.tiers": "A higher tier serves when none of the lower can, and what costs money where a route says so.",
   "routing.affinity": "Requests that begin alike go to one instance, unless it has a quarter more than its share.",
   "routing.cold-start": "A model is loaded once more when that is quicker than the queue of those that have it.",
+  "routing.cold-start-kept":
+    "What loading a model cost on a host is known to the gateway's next process; a damaged file is only forgotten.",
   "gateway.dead-instance":
     "An instance that is killed is left at once, costs no request before its first byte, and comes back by itself.",
   "gateway.slow-instance": "An instance that is slow or stalls ends in a clear error within its deadline.",

@@ -33,6 +33,8 @@ export interface DataPaths {
   readonly registry: string;
   /** The gateway's last view of the registry: serves from it while the control process is away. */
   readonly gatewayView: string;
+  /** What loading models was seen to cost on each host. */
+  readonly coldStarts: string;
   /** What is kept of the last requests, in segments. */
   readonly requests: string;
   /** What clients upload and batches answer, by id. */
@@ -71,6 +73,7 @@ export function dataPaths(dataDirectory: string): DataPaths {
     takenConfig: join(root, "config", "taken.json"),
     registry: join(root, "registry.json"),
     gatewayView: join(root, "gateway-registry.json"),
+    coldStarts: join(root, "cold-starts.json"),
     requests: join(root, "requests"),
     files: join(root, "files"),
     attachments: join(root, "attachments.json"),

@@ -53,6 +53,8 @@ export interface GatewayOptions extends GatewayRules {
   readonly control: GatewayParts["control"];
   /** Default: this process serves alone. */
   readonly companions?: Companions;
+  /** What loading models costs, as an earlier process has learned it. Default: nothing is known. */
+  readonly coldStarts?: ColdStarts;
   readonly records: RecordStore;
   readonly objects: Objects;
   readonly metrics: Metrics;
@@ -114,7 +116,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     batches,
     conditions,
     admission,
-    coldStarts: new ColdStarts(clock),
+    coldStarts: options.coldStarts ?? new ColdStarts(clock),
     upstreams,
     retryBudget: new RetryBudget(budgetOf(settings)),
     metrics,

@@ -39,10 +39,12 @@ interface Learned {
 export class ColdStarts {
   readonly #clock: Clock;
   readonly #pairs = new Map<string, Learned>();
+  readonly #onLoad: () => void;
 
-  /** `known`: what an earlier process had learned, from its `list`. */
-  constructor(clock: Clock, known: Iterable<ColdStart> = []) {
+  /** `known`: what an earlier process had learned, from its `list`. `onLoad` is called after each load that was seen. */
+  constructor(clock: Clock, known: Iterable<ColdStart> = [], onLoad = (): void => {}) {
     this.#clock = clock;
+    this.#onLoad = onLoad;
     for (const { model, host, coldMs, warmMs } of known) Object.assign(this.#pairOf(model, host), { coldMs, warmMs });
   }
 
@@ -50,9 +52,12 @@ export class ColdStarts {
   note({ model, host, wasLoaded, firstByteMs }: FirstByte): void {
     const pair = this.#pairOf(model, host);
     const now = this.#clock.monotonic();
-    if (wasLoaded || now - pair.answeredAt < staysLoadedMs) pair.warmMs = mean(pair.warmMs, firstByteMs, warmWeight);
-    else pair.coldMs = mean(pair.coldMs, firstByteMs, coldWeight);
+    const isLoad = !wasLoaded && now - pair.answeredAt >= staysLoadedMs;
     pair.answeredAt = now;
+    if (isLoad) {
+      pair.coldMs = mean(pair.coldMs, firstByteMs, coldWeight);
+      this.#onLoad();
+    } else pair.warmMs = mean(pair.warmMs, firstByteMs, warmWeight);
   }
 
   /** Milliseconds that loading adds to the first byte, or undefined while no load has been seen there. */

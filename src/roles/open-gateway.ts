@@ -2,6 +2,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { systemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { LoadedConfig } from "../config/load.ts";
+import type { DataPaths } from "../config/paths.ts";
 import type { Companions } from "../gateway/companions.ts";
 import { openControlLink } from "../gateway/control-link.ts";
 import { createGateway } from "../gateway/create-gateway.ts";
@@ -18,6 +19,7 @@ import type { RegistryView } from "../registry/registry.ts";
 import { createStaticFileSource } from "../registry/static-file.ts";
 import { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "../service-kit/environment.ts";
 import { openDatabase } from "../store/open-database.ts";
+import { openColdStarts } from "./cold-starts-file.ts";
 import { databaseUrl } from "./database-url.ts";
 import type { ConfiguredGateway } from "./gateway-config.ts";
 import { openGatewaySecrets } from "./gateway-secrets.ts";
@@ -73,6 +75,7 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
   });
   const instance = service.instance ?? newInstanceName("gateway");
   const records = openRecords(options, instance);
+  const learned = openColdStarts({ path: coldStartsPath(paths, shared), clock: systemClock, log });
   // Connections come as soon as it listens: nobody looks at the readiness of one worker.
   if (shared !== undefined) await within(viewMs, fleet.ready);
   const gateway = await createGateway({
@@ -89,6 +92,7 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
     resolveSecret: secrets.resolve,
     control: control === undefined ? undefined : (request) => control.send(request),
     ...(shared === undefined ? {} : { companions: shared }),
+    coldStarts: learned.coldStarts,
     records,
     limits: { responses: config.responses, files: config.files, batches: config.batches },
     objects: openObjects({ database, settings: config, directory: paths.files, clock: systemClock, log }),
@@ -103,12 +107,17 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
     instance,
     async close() {
       await gateway.close();
-      await metering.close();
+      await Promise.all([learned.close(), metering.close()]);
       await database.close();
       await Promise.all([fleet.close(), control?.close(), secrets.close()]);
       metrics.close();
     },
   };
+}
+
+/** Each worker learns by itself. */
+function coldStartsPath({ coldStarts }: DataPaths, shared: SharedGateway | undefined): string {
+  return shared === undefined ? coldStarts : coldStarts.replace(/\.json$/, `-${shared.index}.json`);
 }
 
 /** A worker that has no view of the fleet by then serves without one, and says so. */
