@@ -1,4 +1,4 @@
-/** The version of Anthropic's API whose shapes are known here. There has been no other since. */
+/** The version of Anthropic's API in whose shapes it is asked here. Its own clients name the one that they speak. */
 const anthropicVersion = "2023-06-01";
 
 /**

@@ -115,9 +115,10 @@ export async function openGateway(options: OpenGatewayOptions): Promise<OpenedGa
   };
 }
 
-/** Each worker learns by itself. */
+/** Each worker learns by itself; the first one goes on with what a gateway alone has learned. */
 function coldStartsPath({ coldStarts }: DataPaths, shared: SharedGateway | undefined): string {
-  return shared === undefined ? coldStarts : coldStarts.replace(/\.json$/, `-${shared.index}.json`);
+  const index = shared?.index ?? 0;
+  return index === 0 ? coldStarts : coldStarts.replace(/\.json$/, `-${index}.json`);
 }
 
 /** A worker that has no view of the fleet by then serves without one, and says so. */
