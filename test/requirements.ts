@@ -200,6 +200,12 @@ export const requirements = {
   // What clients leave with the gateway.
   "responses.stored":
     "An answer is found, listed and built upon by its tenant alone, until it is too old, whatever database it is in.",
+  "responses.background":
+    "An answer in the background is made without its client, polled, streamed from any event on, and counted like any.",
+  "responses.background-cancel":
+    "An answer in the background is cancelled from any gateway, and its backend within a second.",
+  "responses.background-lost":
+    "An answer whose gateway was stopped or killed is failed, with the reason; it never hangs.",
   "responses.native":
     "A server of responses says to a client what the client asked for, not what the server was asked for.",
   "responses.outlives":

@@ -10,8 +10,8 @@ export const gatewayOperations = [
     ...storeReading,
     id: "responses.retrieve",
     path: "/v1/responses/{id}",
-    answers: ["json"],
-    summary: "Fetch a stored answer",
+    answers: ["json", "event-stream"],
+    summary: "Fetch a stored answer, or the events of one that is made in the background",
     responseSchema: "Response",
   },
   {

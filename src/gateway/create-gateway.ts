@@ -19,6 +19,7 @@ import { compileRoutes } from "../routing/compile-routes.ts";
 import type { RoutesConfig } from "../routing/config.ts";
 import { indexModels, type ModelIndex } from "../routing/model-index.ts";
 import type { Candidate } from "../routing/route-plan.ts";
+import { BackgroundRunner } from "./background-runner.ts";
 import { BatchRunner } from "./batch-runner.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
 import type { Companions } from "./companions.ts";
@@ -107,13 +108,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const state = openState(options);
   let turn = 0;
-  const batches = openBatches(options, (request, reply) => serveExchange(request, reply, parts));
+  const { batches, background } = openRunners(options, (request, reply) => serveExchange(request, reply, parts));
   const parts: GatewayParts = {
     ...options,
     ...models,
     ...rules,
     responses: new StoredResponses(options.objects.responses),
     batches,
+    background,
     conditions,
     admission,
     coldStarts: options.coldStarts ?? new ColdStarts(clock),
@@ -130,14 +132,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     url: server.url,
     reload(next) {
       takeRules(parts, monitor, next);
-      options.objects.configure(next.limits);
-      batches.configure(next.limits.batches);
+      takeLimits(options.objects, { batches, background }, next);
     },
     learn: (news) => learn(parts, { monitor, view }, news),
     partChanged: () => monitor.partChanged(),
     async close() {
       state.draining = true;
-      await drain(parts, batches, server);
+      await drain(parts, { batches, background }, server);
       monitor.close();
       stopPruning();
       await closeRest(parts, options.objects);
@@ -154,34 +155,43 @@ function openState({ viewReady, log }: GatewayOptions) {
   return state;
 }
 
-/** Lines of batches take the same way as requests of clients. */
-function openBatches(
+/** What works without a client. */
+interface Runners {
+  readonly batches: BatchRunner;
+  readonly background: BackgroundRunner;
+}
+
+/** Lines of batches, and what is answered in the background, take the same way as requests of clients. */
+function openRunners(
   { objects, limits, identity, clock, log }: GatewayOptions,
   serve: (request: ClientRequest, reply: ClientReply) => Promise<void>,
-): BatchRunner {
+): Runners {
   // A process that starts anew under its name must not take itself for the one before.
   const holder = `${identity.instance} ${randomUUID()}`;
-  return new BatchRunner({
-    store: objects.batches,
-    files: objects.files,
-    settings: limits.batches,
-    serve,
-    holder,
-    clock,
-    log,
-  });
+  const shared = { serve, holder, clock, log };
+  const { batches: store, files, runs, responses } = objects;
+  return {
+    batches: new BatchRunner({ ...shared, store, files, settings: limits.batches }),
+    background: new BackgroundRunner({ ...shared, runs, responses, runsMax: limits.responses.backgroundMax }),
+  };
+}
+
+function takeLimits(objects: Objects, { batches, background }: Runners, { limits }: GatewayRules): void {
+  objects.configure(limits);
+  batches.configure(limits.batches);
+  background.configure(limits.responses.backgroundMax);
 }
 
 /** Lets end what is under way. */
 async function drain(
   { admission, settings }: GatewayParts,
-  batches: Pick<BatchRunner, "close">,
+  { batches, background }: Runners,
   server: ListeningServer,
 ): Promise<void> {
   const { drainMs } = settings.timeouts;
-  const batchesClosed = batches.close(drainMs);
+  const ended = [batches.close(drainMs), background.close(drainMs)];
   admission.close(new NexusError("draining", "The gateway is shutting down.", { retryAfterSeconds: 1 }));
-  await Promise.all([server.close(drainMs), batchesClosed]);
+  await Promise.all([server.close(drainMs), ...ended]);
 }
 
 async function closeRest({ keys, upstreams, records }: GatewayParts, objects: Objects): Promise<void> {

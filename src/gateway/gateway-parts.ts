@@ -3,6 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { KeyCache } from "../keys/key-cache.ts";
 import type { Meter } from "../keys/meter.ts";
 import type { Objects } from "../objects/open-objects.ts";
+import type { RunEvent } from "../objects/run-store.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { RecordStore } from "../records/record-store.ts";
 import type { Admission } from "../resilience/admission.ts";
@@ -12,6 +13,9 @@ import type { RetryBudget } from "../resilience/retry-budget.ts";
 import type { CompiledRoutes } from "../routing/compile-routes.ts";
 import type { ModelIndex } from "../routing/model-index.ts";
 import type { Candidate } from "../routing/route-plan.ts";
+import type { JsonObject } from "../translate/request-fields.ts";
+import type { BackgroundAsking } from "./background-run.ts";
+import type { CollectedAnswer } from "./collected-reply.ts";
 import type { Aliases, AuthConfig, GatewayConfig } from "./config.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
 import type { StoredResponses } from "./stored-responses.ts";
@@ -34,6 +38,19 @@ export interface Batches {
   wake(): void;
   /** Stops one that this process works on, at once. */
   cancel(id: string): void;
+}
+
+/** Makes answers without their clients. */
+export interface Background {
+  /**
+   * Begins an answer. Resolves with it as it stands once it is kept, or with what was wrong with the request.
+   * @throws NexusError `rate_limit_exceeded`, `request_too_large`, `draining` or `database_unavailable`.
+   */
+  start(asking: BackgroundAsking): Promise<{ readonly response: JsonObject } | CollectedAnswer>;
+  /** Stops an answer that is being made, in whichever process. Resolves when it has ended, or after a while. */
+  cancel(tenant: string, id: string): Promise<void>;
+  /** What an answer has said after an event, and says until its end, in whichever process. -1 for all. */
+  events(tenant: string, id: string, after: number): AsyncIterable<RunEvent>;
 }
 
 /** What the stages of a request share. Made once, in `createGateway`. */
@@ -59,6 +76,7 @@ export interface GatewayParts {
   readonly responses: StoredResponses;
   readonly objects: Objects;
   readonly batches: Batches;
+  readonly background: Background;
   readonly processMetrics: Metrics;
   readonly log: Logger;
   readonly clock: Clock;

@@ -45,7 +45,13 @@ const requiredFields: Readonly<Record<string, Schema>> = {
 /** Fields that Nexus itself reads when they are there. */
 const optionalFields: Readonly<Record<string, Schema>> = {
   CreateChatCompletionRequest: { tools: listOf(object), response_format: object },
-  CreateResponse: { input: {}, previous_response_id: text, store: { type: "boolean" }, tools: listOf(object) },
+  CreateResponse: {
+    input: {},
+    previous_response_id: text,
+    store: { type: "boolean" },
+    background: { type: "boolean" },
+    tools: listOf(object),
+  },
   CreateImageEditRequest: { image: binary, mask: binary },
   CreateVideoBody: { input_reference: binary },
 };

@@ -4,15 +4,17 @@ import { collectResponse, finalResponse } from "../translate/collect-response.ts
 import { type JsonObject, parseRequest } from "../translate/request-fields.ts";
 import { withoutStore } from "../translate/responses-history.ts";
 import { asAsked } from "../translate/responses-native.ts";
-import { type Ask, readJsonAsk } from "./ask.ts";
+import { type Ask, readJsonAsk, type Way } from "./ask.ts";
 import { readWishes } from "./client-wishes.ts";
 import { type Exchange, tenantOf } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { HeldReply } from "./held-reply.ts";
+import { queryOf } from "./page-query.ts";
 import type { AnswerObserver } from "./pipe-answer.ts";
 import { readBody } from "./read-body.ts";
 import type { Route } from "./routes.ts";
 import { sendJson } from "./send-json.ts";
+import { cancelBackground, resumeBackground, serveBackground } from "./serve-background.ts";
 import { serveAsk } from "./serve-operation.ts";
 import type { OpenedRequest, StoredResponses } from "./stored-responses.ts";
 import { translationContext } from "./translation-context.ts";
@@ -23,10 +25,11 @@ type Serve = Route["serve"];
 /** `POST /v1/responses`: with what it builds on out of the store, and kept there once it is answered. */
 export async function serveResponses(exchange: Exchange, parts: GatewayParts): Promise<void> {
   readWishes(exchange);
-  const body = await readBody(exchange, parts.settings.bodyBytesMax);
+  const request = parseRequest(await readBody(exchange, parts.settings.bodyBytesMax));
   exchange.readAt = exchange.clock.monotonic();
+  if (request.background === true) return await serveBackground(exchange, request, parts);
   const { newId } = translationContext(exchange, parts);
-  const opened = await parts.responses.open(tenantOf(exchange), parseRequest(body), newId);
+  const opened = await parts.responses.open(tenantOf(exchange), request, newId);
   await serveAsk(exchange, askFor(opened, exchange, parts), parts, keeper(opened, exchange, parts));
 }
 
@@ -46,7 +49,13 @@ function askFor({ request }: OpenedRequest, exchange: Exchange, parts: GatewayPa
     context: translationContext(exchange, parts),
   });
   const back = asAsked(request, body);
-  const ways = ask.ways.map((way) => (way.operationId === operation.id ? { ...way, translation: () => back } : way));
+  const corrected = (way: Way): Way => ({
+    operationId: way.operationId,
+    contentType: way.contentType,
+    bodyFor: (model) => way.bodyFor(model),
+    translation: () => back,
+  });
+  const ways = ask.ways.map((way) => (way.operationId === operation.id ? corrected(way) : way));
   return { ...ask, ways };
 }
 
@@ -93,10 +102,18 @@ function onStored(answer: (stored: StoredResponses, question: StoredQuestion) =>
   };
 }
 
+/** `GET /v1/responses/{id}`: as it stands, or what it says from now on. */
+async function retrieve(exchange: Exchange, parts: GatewayParts, path: string): Promise<void> {
+  const response = await parts.responses.retrieve(tenantOf(exchange), path.split("/")[3] ?? "");
+  const query = queryOf(exchange);
+  if (query.get("stream") !== "true") return sendJson(exchange, 200, response);
+  await resumeBackground(exchange, parts, { response, startingAfter: query.get("starting_after") ?? undefined });
+}
+
 /** What clients do with stored answers, by operation. Each throws NexusError `not_found` for what is not theirs. */
 export const serveStoredResponses = {
-  "responses.retrieve": onStored((stored, { tenant, id, query }) => stored.retrieve(tenant, id, query)),
+  "responses.retrieve": retrieve,
   "responses.delete": onStored((stored, { tenant, id }) => stored.remove(tenant, id)),
-  "responses.cancel": onStored((stored, { tenant, id }) => stored.cancel(tenant, id)),
+  "responses.cancel": cancelBackground,
   "responses.input_items.list": onStored((stored, { tenant, id, query }) => stored.inputItems(tenant, id, query)),
 } as const satisfies Readonly<Record<string, Serve>>;

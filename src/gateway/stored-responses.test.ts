@@ -82,7 +82,6 @@ describe("stored responses", () => {
     const message = `Response with id '${id}' not found.`;
     await assert.rejects(stored.retrieve("b", id), { code: "not_found", message });
     await assert.rejects(stored.remove("b", id), { code: "not_found", message });
-    await assert.rejects(stored.cancel("b", id), { code: "not_found", message });
     await assert.rejects(stored.inputItems("b", id, {}), { code: "not_found", message });
     const param = "previous_response_id";
     await assert.rejects(ask({ input: "hi", previous_response_id: id }, "b"), { code: "not_found", param });
@@ -115,10 +114,14 @@ describe("stored responses", () => {
     await assert.rejects(ask({ input: "more", previous_response_id: large.id }), tooLong);
   });
 
-  it("can neither be cancelled nor streamed again", async () => {
+  it("are no ground for others before they are finished", async () => {
     const { ask, stored } = start();
     const { id } = await ask({ input: "one" });
-    await assert.rejects(stored.cancel("a", id), { code: "conflict" });
-    await assert.rejects(stored.retrieve("a", id, { stream: "true" }), { code: "unsupported_feature" });
+    const opened = await stored.open("a", { input: "one" }, (prefix) => `${prefix}_x`);
+    await stored.keep("a", opened, { ...(await stored.retrieve("a", id)), status: "in_progress" });
+    await assert.rejects(ask({ input: "two", previous_response_id: id }), {
+      code: "conflict",
+      param: "previous_response_id",
+    });
   });
 });

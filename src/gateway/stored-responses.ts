@@ -1,6 +1,7 @@
 import { NexusError } from "../base/errors.ts";
-import { type JsonObject, optionalText, unsupportedField } from "../translate/request-fields.ts";
+import { type JsonObject, optionalText } from "../translate/request-fields.ts";
 import { itemsOf, type ResponseStore, type StoredResponse } from "../translate/response-store.ts";
+import { isFinished } from "../translate/responses-background.ts";
 import {
   type ItemPageQuery,
   itemReferences,
@@ -72,25 +73,15 @@ export class StoredResponses {
     });
   }
 
-  /** `GET /v1/responses/{id}` @throws NexusError `not_found` or `unsupported_feature` */
-  async retrieve(tenant: string, id: string, query: { readonly stream?: string | undefined } = {}): Promise<object> {
-    const { response } = await this.#find(tenant, id);
-    if (query.stream === "true") {
-      throw unsupportedField("stream", "Only answers that are made in the background can be streamed again.");
-    }
-    return response;
+  /** `GET /v1/responses/{id}` @throws NexusError `not_found` */
+  async retrieve(tenant: string, id: string): Promise<JsonObject> {
+    return (await this.#find(tenant, id)).response;
   }
 
   /** `DELETE /v1/responses/{id}` @throws NexusError `not_found` */
   async remove(tenant: string, id: string): Promise<object> {
     if (!(await this.#store.delete(tenant, id))) throw responseNotFound(id);
     return { id, object: "response", deleted: true };
-  }
-
-  /** `POST /v1/responses/{id}/cancel` @throws NexusError `not_found`, else `conflict`: what is stored is finished. */
-  async cancel(tenant: string, id: string): Promise<never> {
-    await this.#find(tenant, id);
-    throw new NexusError("conflict", "Only answers that are made in the background can be cancelled.");
   }
 
   /**
@@ -121,6 +112,11 @@ export class StoredResponses {
       if (stored === undefined) {
         const which = turns.length === 0 ? `'${id.slice(0, 128)}'` : `'${id.slice(0, 128)}', or one that it builds on,`;
         throw notFound(`Previous response with id ${which} not found.`, "previous_response_id");
+      }
+      if (!isFinished(stored.response)) {
+        throw new NexusError("conflict", `The response '${stored.id}' is still being made. Wait for its end.`, {
+          param: "previous_response_id",
+        });
       }
       turns.unshift(itemsOf(stored));
     }

@@ -14,6 +14,7 @@ export const responsesConfigSchema = z.strictObject({
   answersMax: count(100_000, 10_000_000, "Answers of all tenants; then the oldest of whoever has most give way."),
   bytesMax: bytes(gib, "Room for all of them"),
   answerBytesMax: bytes(16 * mib, "The largest answer that is kept"),
+  backgroundMax: count(100, 10_000, "Answers of one tenant that are being made in the background."),
 });
 
 /** `files`: what clients upload, and what batches answer. */

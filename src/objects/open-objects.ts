@@ -8,11 +8,16 @@ import { createFileBytes } from "./file-bytes.ts";
 import { createFileStore } from "./file-store.ts";
 import { Files } from "./files.ts";
 import { createJobStore, type JobStore } from "./job-store.ts";
+import { createLiveResponses } from "./live-responses.ts";
 import { createResponseStore } from "./response-store.ts";
+import { createRunStore, type RunStore } from "./run-store.ts";
 
 /** What clients leave with the gateway. */
 export interface Objects {
+  /** As they stand, those among them that are still being made. */
   readonly responses: ResponseStore;
+  /** Answers that are made in the background. */
+  readonly runs: RunStore;
   readonly jobs: JobStore;
   readonly files: Files;
   readonly batches: BatchStore;
@@ -39,6 +44,7 @@ export interface ObjectLimits {
 /** Opens the stores; nothing is asked of the database yet. */
 export function openObjects({ database, directory, settings, clock, log }: ObjectsOptions): Objects {
   let limits = settings;
+  const runs = createRunStore({ database, clock });
   const files = new Files({
     store: createFileStore({ database, clock, limits: () => limits.files }),
     bytes: createFileBytes(settings.files.directory ?? directory),
@@ -47,7 +53,8 @@ export function openObjects({ database, directory, settings, clock, log }: Objec
     log,
   });
   return {
-    responses: createResponseStore({ database, clock, limits: () => limits.responses }),
+    responses: createLiveResponses(createResponseStore({ database, clock, limits: () => limits.responses }), runs),
+    runs,
     jobs: createJobStore({ database, clock }),
     files,
     batches: createBatchStore({ database, clock }),

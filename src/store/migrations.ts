@@ -1,6 +1,7 @@
 import type { Kysely } from "kysely";
 import { createKeysAndUsage } from "./migrations/0001-keys-and-usage.ts";
 import { createObjects } from "./migrations/0002-objects.ts";
+import { createBackgroundResponses } from "./migrations/0003-background-responses.ts";
 
 /** One step of the schema. Once released it never changes: another step follows it. */
 export interface Migration {
@@ -15,4 +16,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { number: 1, name: "keys and usage", run: createKeysAndUsage },
   { number: 2, name: "responses, jobs, files and batches", run: createObjects },
+  { number: 3, name: "responses in the background", run: createBackgroundResponses },
 ];

@@ -84,6 +84,26 @@ export interface ResponseItemsTable {
   response_id: string;
 }
 
+export interface ResponseRunsTable {
+  tenant_id: string;
+  id: string;
+  status: "queued" | "in_progress" | "cancelling";
+  /** The process that works on it, until `held_until`. */
+  holder: string;
+  held_until: Moment;
+}
+
+export interface ResponseEventsTable {
+  tenant_id: string;
+  response_id: string;
+  /** Sequence numbers of the first and the last one. */
+  first: number;
+  last: number;
+  /** JSON. */
+  events: string;
+  expires_at: Moment;
+}
+
 export interface JobsTable {
   id: string;
   tenant_id: string;
@@ -157,6 +177,8 @@ export interface Tables {
   response_shelves: ResponseShelvesTable;
   responses: ResponsesTable;
   response_items: ResponseItemsTable;
+  response_runs: ResponseRunsTable;
+  response_events: ResponseEventsTable;
   jobs: JobsTable;
   files: FilesTable;
   batches: BatchesTable;

@@ -6,7 +6,7 @@ export type ResponseItem = JsonObject & { readonly id: string; readonly type: st
 
 /** How an answer stands. */
 export interface ResponseState {
-  readonly status: "in_progress" | "completed" | "incomplete" | "failed";
+  readonly status: "queued" | "in_progress" | "completed" | "incomplete" | "failed" | "cancelled";
   readonly output: readonly JsonObject[];
   readonly usage?: ChatUsage | undefined;
   /** Seconds since 1970. */
@@ -53,7 +53,7 @@ export function responseObject({ id, createdAt, request }: ResponseIdentity, sta
     object: "response",
     created_at: createdAt,
     status: state.status,
-    background: false,
+    background: request.background === true,
     completed_at: state.completedAt ?? null,
     error: state.error ?? null,
     incomplete_details: state.incompleteReason === undefined ? null : { reason: state.incompleteReason },

@@ -35,7 +35,7 @@ const knownFields: ReadonlySet<string> = new Set([
 
 /** Fields that would change the answer, and need what no chat completion has. */
 const refusedFields: Readonly<Record<string, string>> = {
-  background: "Answers cannot be made in the background here. Leave out 'background'.",
+  background: "Leave out 'background'.",
   conversation: "There are no stored conversations here. Use 'previous_response_id', or send all items.",
   prompt: "There are no stored prompts here. Send 'instructions' and 'input'.",
   context_management: "The context is not managed here. Leave out 'context_management'.",
