@@ -9,7 +9,7 @@ export interface CollectedAnswer {
   readonly body: Buffer;
 }
 
-/** Collects an answer in memory instead of sending it: for what the gateway asks itself, or has to change. */
+/** Collects an answer in memory instead of sending it: for what the gateway asks itself. */
 export class CollectedReply implements ClientReply {
   readonly #bytesMax: number;
   readonly #headers = new Map<string, OutgoingHttpHeader>();

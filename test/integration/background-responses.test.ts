@@ -7,12 +7,15 @@ import OpenAI from "openai";
 import type { Response as Answer, ResponseStreamEvent } from "openai/resources/responses/responses";
 import { createLiveResponses } from "../../src/objects/live-responses.ts";
 import { createRunStore } from "../../src/objects/run-store.ts";
+import type { Database } from "../../src/store/open-database.ts";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { startGatewayProcess } from "../support/gateway-process.ts";
 import { openTestKeys } from "../support/keys.ts";
+import { needs } from "../support/needs.ts";
 import { makeTestDatabaseUrl, openTestDatabase, openTestResponseStore } from "../support/objects.ts";
+import { hasPostgres, startPostgres } from "../support/postgres.ts";
 
 const text = "Hello from Zürich, 你好 🌍👩‍🚀 done.";
 const models = [{ id: "tiny" }];
@@ -163,6 +166,17 @@ describe("an answer in the background", { timeout: 90_000 }, () => {
   });
 
   // proves: responses.background-cancel
+  it("stops when its client left before it had a name", async () => {
+    backend.set({ faults: { delayFirstByteMs: 60_000 } });
+    const leave = new AbortController();
+    const left = gateway.fetch("/v1/responses", { body: asking, signal: leave.signal });
+    left.catch(() => {});
+    await backend.until(({ inFlight }) => inFlight === 1);
+    leave.abort();
+    await backend.until(({ aborted }) => aborted === 1, 1_000);
+  });
+
+  // proves: responses.background-cancel
   it("stops when it is deleted, and stays deleted", async () => {
     backend.set({ faults: { stallAfterChunks: 3 } });
     const { id } = await client.responses.create(asking);
@@ -282,9 +296,8 @@ it("an answer whose gateway was killed is failed once nobody can have it any mor
   assert.equal((await finished(client, id, 1)).status, "failed");
 });
 
-// proves: responses.background-lost
-it("an answer that nobody makes any more is failed for good, and one that was stored in time is not", async () => {
-  const database = openTestDatabase();
+/** What a store of runs promises, whatever database is under it. */
+async function provesRuns(database: Database): Promise<void> {
   const clock = new FakeClock();
   const plain = openTestResponseStore({}, { database, clock });
   const runs = createRunStore({ database, clock });
@@ -307,5 +320,21 @@ it("an answer that nobody makes any more is failed for good, and one that was st
   assert.deepEqual([await statusOf("r1"), await statusOf("r2")], ["failed", "completed"]);
   assert.equal((await plain.get("a", "r1"))?.response.status, "failed");
   assert.ok(!(await runs.renew({ holder: "one", until: clock.now() + 10_000 })).has("r1"), "its maker finds out");
+  assert.deepEqual(await runs.eventsAfter("a", "r1", -1), [{ sequence_number: 0 }]);
+  await runs.end("a", "r1");
+  await clock.tick(600_000);
+  await runs.add({ tenant: "a", id: "r3" }, { holder: "one", until: clock.now() + 1 }, 9);
+  assert.deepEqual(await runs.eventsAfter("a", "r1", -1), [], "ten minutes after its end");
   await database.close();
+}
+
+// proves: responses.background-lost
+it("an answer that nobody makes any more is failed for good, and one that was stored in time is not", () =>
+  provesRuns(openTestDatabase()));
+
+// proves: responses.background-lost
+it("the same holds over PostgreSQL", needs("PostgreSQL", hasPostgres), async (t) => {
+  const postgres = await startPostgres();
+  t.after(() => postgres.close());
+  await provesRuns(openTestDatabase(await postgres.makeDatabase()));
 });
