@@ -1,5 +1,5 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
-import { request as httpsRequest } from "node:https";
+import type { ClientRequest, IncomingMessage } from "node:http";
+import { http, https } from "../base/node-http.ts";
 
 /** Where requests go: a Unix socket, or a base URL with an optional bearer key. */
 export interface HttpTarget {
@@ -42,7 +42,7 @@ export function callHttp(target: HttpTarget, call: HttpCall): Promise<HttpAnswer
   }
   if (target.key !== undefined) headers.authorization = `Bearer ${target.key}`;
   return new Promise((resolve, reject) => {
-    const send = url.protocol === "https:" ? httpsRequest : httpRequest;
+    const { request: send } = url.protocol === "https:" ? https() : http();
     const request: ClientRequest = send(
       url,
       {

@@ -1,4 +1,6 @@
-import { LineCounter, parseDocument } from "yaml";
+import type * as Yaml from "yaml";
+import { loadLater } from "../base/load-later.ts";
+import { readPlainJson } from "../base/plain-json.ts";
 
 /** A place in the configuration: `["services", 0, "command"]`. */
 export type ConfigPath = readonly (string | number)[];
@@ -16,8 +18,18 @@ export interface YamlSource {
 /** A file with more nodes behind aliases than this is an attack or a mistake. */
 const aliasCountMax = 100;
 
+const yaml = loadLater<typeof Yaml>("yaml");
+
 /** Reads YAML 1.2 (and so JSON). Never throws: what is wrong is in `errors`. */
 export function parseYamlSource(text: string): YamlSource {
+  const plain = readPlainJson(text);
+  // What the parent writes for its gateway. Lines are asked for only when something is wrong.
+  if (plain !== undefined) return { ...plain, errors: [], lineOf: (path) => parseYaml(text).lineOf(path) };
+  return parseYaml(text);
+}
+
+function parseYaml(text: string): YamlSource {
+  const { LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true });
   const errors = document.errors.map((error) => ({
@@ -35,10 +47,10 @@ export function parseYamlSource(text: string): YamlSource {
   return { value, errors, lineOf: (path) => lineOf(document, lines, path) };
 }
 
-type YamlDocument = ReturnType<typeof parseDocument>;
+type YamlDocument = ReturnType<typeof Yaml.parseDocument>;
 
 /** Keys are looked up by hand, because a key's own line is wanted and not that of its value. */
-function lineOf(document: YamlDocument, lines: LineCounter, path: ConfigPath): number {
+function lineOf(document: YamlDocument, lines: Yaml.LineCounter, path: ConfigPath): number {
   let node: unknown = document.contents;
   let offset = rangeStart(node) ?? 0;
   for (const part of path) {

@@ -1,4 +1,5 @@
-import { Pool } from "undici";
+import type * as Undici from "undici";
+import { loadLater } from "../base/load-later.ts";
 import type { UpstreamRequest } from "./upstream.ts";
 import { type UpstreamAnswer, UpstreamCall } from "./upstream-call.ts";
 
@@ -13,20 +14,26 @@ export interface ControlLink {
   close(): Promise<void>;
 }
 
-/** Connections to the control process, over its socket. */
+/** Few gateways are ever asked for the control API. */
+const undici = loadLater<typeof Undici>("undici");
+
+/** Connections to the control process, over its socket; made when they are first needed. */
 export function openControlLink(address: { base: string; socketPath?: string }): ControlLink {
-  const pool = new Pool(new URL(address.base).origin, {
-    connections: connectionsMax,
-    pipelining: 1,
-    connect: { timeout: 2_000 },
-    ...(address.socketPath === undefined ? {} : { socketPath: address.socketPath }),
-  });
+  let pool: Undici.Pool | undefined;
+  const open = () =>
+    new (undici().Pool)(new URL(address.base).origin, {
+      connections: connectionsMax,
+      pipelining: 1,
+      connect: { timeout: 2_000 },
+      ...(address.socketPath === undefined ? {} : { socketPath: address.socketPath }),
+    });
   return {
     send({ method, path, headers, body, signal }) {
       const call = new UpstreamCall(signal, timeouts);
+      pool ??= open();
       pool.dispatch({ method, path, headers, body, headersTimeout: 0, bodyTimeout: 0 }, call);
       return call.answer;
     },
-    close: () => pool.destroy(),
+    close: async () => await pool?.destroy(),
   };
 }

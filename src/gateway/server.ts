@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { toErrorBody } from "../base/error-body.ts";
 import { NexusError } from "../base/errors.ts";
 import { newRequestId } from "../base/ids.ts";
+import { http } from "../base/node-http.ts";
 import { headProblem } from "./check-head.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { serveUpgrade } from "./http/accept-upgrade.ts";
@@ -82,7 +83,7 @@ export async function listen(parts: GatewayParts, address: ListenAddress): Promi
 
 function createNodeServer(parts: GatewayParts): Server {
   const take = (request: IncomingMessage, response: ServerResponse) => void handle(request, response, parts);
-  const server = createServer(
+  const server = http().createServer(
     {
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: checkIntervalMs,
@@ -137,7 +138,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
         : [400, "This is not a valid HTTP/1.1 request."];
   const body = JSON.stringify(toErrorBody(new NexusError("invalid_header", message)));
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `HTTP/1.1 ${status} ${http().STATUS_CODES[status]}`,
     `x-request-id: ${newRequestId()}`,
     "content-type: application/json; charset=utf-8",
     `content-length: ${Buffer.byteLength(body)}`,

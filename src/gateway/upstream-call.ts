@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { errors } from "undici";
 import { describeError, NexusError } from "../base/errors.ts";
 import { AttemptFailure, clientClosed } from "../resilience/attempt-failure.ts";
 import type { AnswerControl, AnswerHandler } from "./http/answer-reader.ts";
+import { connectTimeoutCode } from "./http/upstream-connection.ts";
 
 export interface UpstreamTimeouts {
   readonly firstTokenMs: number;
@@ -233,8 +233,7 @@ function toAttemptFailure(error: unknown): AttemptFailure {
       kind,
       new NexusError("backend_unreachable", message, { detail, cause: error, source: "service" }),
     );
-  if (error instanceof errors.ConnectTimeoutError)
-    return make("connect_timeout", "The instance took no connection in time.");
+  if (code === connectTimeoutCode) return make("connect_timeout", "The instance took no connection in time.");
   const refusals = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"];
   // Node tries several addresses of a name and wraps what each of them said.
   const codes = error instanceof AggregateError ? error.errors.map((one) => (one as { code?: unknown }).code) : [code];

@@ -1,9 +1,12 @@
-import { parse } from "yaml";
+import type * as Yaml from "yaml";
 import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
 import { compileGlob, type NameMatcher } from "../base/glob.ts";
+import { loadLater } from "../base/load-later.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { UsedAmounts } from "./usage.ts";
+
+const yaml = loadLater<typeof Yaml>("yaml");
 
 const dollars = z.number().nonnegative().max(1_000_000).default(0);
 
@@ -47,7 +50,7 @@ export const freeOfCharge: PriceList = { costMicroUsd: () => 0, costMicroUsdMax:
 export function parsePriceList(text: string): PriceList {
   let value: unknown;
   try {
-    value = parse(text);
+    value = yaml().parse(text);
   } catch (cause) {
     throw new NexusError("invalid_request", "The price list is neither valid YAML nor JSON.", { cause });
   }

@@ -1,6 +1,10 @@
-import { Agent, type Dispatcher, request } from "undici";
+import { once } from "node:events";
+import type { Agent, ClientRequest, IncomingMessage, RequestOptions } from "node:http";
+import type { Socket } from "node:net";
+import { urlToHttpOptions } from "node:url";
 import type { Clock } from "../base/clock.ts";
 import { describeError, type ErrorCode, errorTable, NexusError } from "../base/errors.ts";
+import { http, https } from "../base/node-http.ts";
 
 export interface ControlClientOptions {
   /** `unix:/path/control.sock`, or the http(s) URL of a gateway that relays the control API. */
@@ -20,40 +24,39 @@ const connectTimeoutMs = 2_000;
 /** One for the watch, the rest for calls; more calls wait, within their deadline. */
 const connectionsMax = 16;
 
-/** The control API's calls, each with a deadline. */
+/** The control API's calls, each with a deadline. Over Node's own client: every process has that loaded. */
 export class ControlClient {
   readonly #options: ControlClientOptions;
   readonly #agent: Agent;
-  readonly #base: string;
+  readonly #base: URL;
+  readonly #socketPath: string | undefined;
   readonly #headers: Record<string, string>;
+  readonly #closing = new AbortController();
 
   /** @throws NexusError `invalid_request` when the URL is of no kind that it knows. */
   constructor(options: ControlClientOptions) {
     this.#options = options;
     const { base, socketPath } = parseControlUrl(options.url);
-    this.#base = base;
+    this.#base = new URL(base);
+    this.#socketPath = socketPath;
     this.#headers = options.key === undefined ? {} : { authorization: `Bearer ${options.key}` };
-    this.#agent = new Agent({
-      connect: { timeout: connectTimeoutMs, ...(socketPath === undefined ? {} : { socketPath }) },
-      connections: connectionsMax,
-      // Deadlines are ours, so that they follow the clock and cover the whole call.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
+    const { Agent } = this.#base.protocol === "https:" ? https() : http();
+    this.#agent = new Agent({ keepAlive: true, maxSockets: connectionsMax });
   }
 
   /**
    * One call; resolves to the answer's JSON, undefined when it has none.
    * @throws NexusError with the control API's own code, or `registry_unavailable` when it does not answer in time.
    */
-  async call(method: Dispatcher.HttpMethod, path: string, body?: unknown): Promise<unknown> {
+  async call(method: ControlMethod, path: string, body?: unknown): Promise<unknown> {
     const { clock, callTimeoutMs = 3_000 } = this.#options;
     const deadline = new AbortController();
     const cancel = clock.after(callTimeoutMs, () => deadline.abort(new Error(`no answer within ${callTimeoutMs} ms`)));
     try {
       const answer = await this.#send(method, path, body, deadline.signal);
-      const text = await readText(answer.body);
-      if (answer.statusCode >= 400) throw errorOf(answer.statusCode, text);
+      const text = await readText(answer);
+      const { statusCode = 0 } = answer;
+      if (statusCode >= 400) throw errorOf(statusCode, text);
       return text === "" ? undefined : JSON.parse(text);
     } catch (error) {
       throw error instanceof NexusError ? error : unavailable(error);
@@ -66,11 +69,11 @@ export class ControlClient {
    * Opens an event stream. Its end is the caller's to see and its silence the caller's to end, by `signal`.
    * @throws NexusError as `call` does.
    */
-  async open(path: string, signal: AbortSignal): Promise<Dispatcher.ResponseData["body"]> {
+  async open(path: string, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
     try {
       const answer = await this.#send("GET", path, undefined, signal);
-      if (answer.statusCode !== 200) throw errorOf(answer.statusCode, await readText(answer.body));
-      return answer.body;
+      if (answer.statusCode !== 200) throw errorOf(answer.statusCode ?? 0, await readText(answer));
+      return answer;
     } catch (error) {
       throw error instanceof NexusError ? error : unavailable(error);
     }
@@ -78,14 +81,59 @@ export class ControlClient {
 
   /** Breaks off whatever is under way. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    this.#closing.abort(new Error("the client was closed"));
+    this.#agent.destroy();
   }
 
-  #send(method: Dispatcher.HttpMethod, path: string, body: unknown, signal: AbortSignal) {
-    const headers = body === undefined ? this.#headers : { ...this.#headers, "content-type": "application/json" };
-    const text = body === undefined ? null : JSON.stringify(body);
-    return request(this.#base + path, { dispatcher: this.#agent, method, headers, body: text, signal });
+  /** Resolves with the head of the answer. Its body breaks off when `signal` is aborted. */
+  async #send(method: ControlMethod, path: string, body: unknown, signal: AbortSignal): Promise<IncomingMessage> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const stopped = AbortSignal.any([signal, this.#closing.signal]);
+    const request = this.#open({
+      method,
+      path: `${this.#base.pathname.replace(/\/+$/, "")}${path}`,
+      headers: {
+        ...this.#headers,
+        ...(text === undefined
+          ? {}
+          : { "content-type": "application/json", "content-length": Buffer.byteLength(text) }),
+      },
+    });
+    let answer: IncomingMessage | undefined;
+    const stop = () => void (answer ?? request).destroy(asError(stopped.reason));
+    if (stopped.aborted) stop();
+    stopped.addEventListener("abort", stop, { once: true });
+    request.once("close", () => stopped.removeEventListener("abort", stop));
+    // What breaks after the head is told by the body.
+    request.on("error", () => {});
+    request.end(text);
+    [answer] = (await once(request, "response")) as [IncomingMessage];
+    return answer;
   }
+
+  #open(options: RequestOptions): ClientRequest {
+    const { request } = this.#base.protocol === "https:" ? https() : http();
+    const where = this.#socketPath === undefined ? urlToHttpOptions(this.#base) : { socketPath: this.#socketPath };
+    const opened = request({ ...where, ...options, agent: this.#agent });
+    return opened.once("socket", (socket) => limitConnect(opened, socket));
+  }
+}
+
+type ControlMethod = "GET" | "POST" | "PUT" | "DELETE";
+
+function limitConnect(request: ClientRequest, socket: Socket): void {
+  if (!socket.connecting) return;
+  const timer = setTimeout(
+    () => request.destroy(new Error(`no connection within ${connectTimeoutMs} ms`)),
+    connectTimeoutMs,
+  );
+  const stop = () => clearTimeout(timer);
+  socket.once("connect", stop);
+  request.once("close", stop);
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 /** Base URL and, for a socket, its path. @throws NexusError `invalid_request` for any other kind of URL. */

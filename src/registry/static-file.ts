@@ -1,10 +1,12 @@
 import { type FSWatcher, watch } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { isMap, isNode, isSeq, LineCounter, parseDocument } from "yaml";
+import type * as Yaml from "yaml";
 import type { Clock } from "../base/clock.ts";
 import { describeError } from "../base/errors.ts";
+import { loadLater } from "../base/load-later.ts";
 import type { Logger } from "../base/logger.ts";
+import { readPlainJson } from "../base/plain-json.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import type { ParsedRecord } from "./parse-record.ts";
@@ -199,11 +201,11 @@ function parseFile(text: string, defaults: EntryDefaults, before: ParsedFile["by
       known === undefined
         ? parseStaticEntry(value, defaults)
         : { ok: true, key: `${known.service}/${known.instance}`, record: known };
-    const key = parsed.key ?? `line ${line}`;
+    const key = parsed.key ?? `line ${line()}`;
     if (!parsed.ok) {
-      rejected.push({ key, reason: `line ${line}: ${parsed.reason}` });
+      rejected.push({ key, reason: `line ${line()}: ${parsed.reason}` });
     } else if (instances.has(key)) {
-      rejected.push({ key, reason: `line ${line}: listed twice; the first one counts` });
+      rejected.push({ key, reason: `line ${line()}: listed twice; the first one counts` });
     } else {
       instances.set(key, parsed.record);
       bySource.set(source, parsed.record);
@@ -212,8 +214,24 @@ function parseFile(text: string, defaults: EntryDefaults, before: ParsedFile["by
   return { instances: SortedMap.empty<InstanceRecord>().with(instances), rejected, bySource };
 }
 
+interface ListedEntry {
+  readonly value: unknown;
+  /** Where it begins, counting from 1. */
+  readonly line: () => number;
+}
+
+const yaml = loadLater<typeof Yaml>("yaml");
+
 /** @throws Error that says where and what is wrong. */
-function listEntries(text: string): { value: unknown; line: number }[] {
+function listEntries(text: string): readonly ListedEntry[] {
+  const plain = readPlainJson(text)?.value;
+  const list = Array.isArray(plain) ? plain : (plain as { instances?: unknown } | undefined)?.instances;
+  if (!Array.isArray(list)) return listYamlEntries(text);
+  return list.map((value: unknown, at) => ({ value, line: () => listYamlEntries(text)[at]?.line() ?? 1 }));
+}
+
+function listYamlEntries(text: string): readonly ListedEntry[] {
+  const { isMap, isNode, isSeq, LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, stringKeys: true });
   const [error] = document.errors;
@@ -229,7 +247,7 @@ function listEntries(text: string): { value: unknown; line: number }[] {
   // One by one: what they share by an anchor may be used in every one of them.
   return list.items.filter(isNode).map((item) => ({
     value: item.toJS(document, { maxAliasCount: aliasCountMax }) ?? null,
-    line: item.range ? lines.linePos(item.range[0]).line : 1,
+    line: () => (item.range ? lines.linePos(item.range[0]).line : 1),
   }));
 }
 

@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import type { DataPaths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
 import { gatewayProcess, modelProcess } from "../control/describe-platform.ts";
@@ -55,6 +56,7 @@ function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOption
       NEXUS_INSTANCE: "main",
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
+      ...keepCompiled(entry),
     },
     cwd: paths.root,
     health: { path: "/health" },
@@ -64,7 +66,7 @@ function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOption
   };
 }
 
-function llmSpec({ config, paths, llmEntry, version, hostId, environment }: ChildSpecsOptions): ProcessSpec {
+function llmSpec({ config, paths, entry, llmEntry, version, hostId, environment }: ChildSpecsOptions): ProcessSpec {
   const { contextTokens, threads, parallel } = config.builtin;
   return {
     name: modelProcess,
@@ -84,6 +86,7 @@ function llmSpec({ config, paths, llmEntry, version, hostId, environment }: Chil
       ...pipVariables(environment),
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
+      ...keepCompiled(entry),
     },
     // It would load its model anew for another level: that waits until it is started for another reason.
     envAtStart: { NEXUS_LOG_LEVEL: config.logs.level },
@@ -94,6 +97,14 @@ function llmSpec({ config, paths, llmEntry, version, hostId, environment }: Chil
     graceMs: 60_000,
     stopGraceMs: 30_000 + stopReserveMs,
   };
+}
+
+/**
+ * Has Node keep what it makes of the sources, where `main.ts` keeps it. Told by the environment, because what is told
+ * in a file is too late for that file: reading even one anew loads Node's reader of TypeScript, 20 MB.
+ */
+function keepCompiled(entry: string): Record<string, string> {
+  return { NODE_COMPILE_CACHE: join(dirname(entry), "..", "node_modules", ".cache", "compile") };
 }
 
 /** Models may come from the Python package index: pip is to find it as it does in the operator's shell. */

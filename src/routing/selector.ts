@@ -1,13 +1,12 @@
-import {
-  type ASTNode,
-  TypeError as CelTypeError,
-  Environment,
-  EvaluationError,
-  ParseError,
-} from "@marcbachmann/cel-js";
+import type * as Cel from "@marcbachmann/cel-js";
+import type { ASTNode, Environment } from "@marcbachmann/cel-js";
 import { closestName } from "../base/close-names.ts";
+import { loadLater } from "../base/load-later.ts";
 import { type VariableTypes, variables } from "./facts.ts";
 import { expandQuantities, type Rewritten, UnknownUnit } from "./quantity.ts";
+
+/** Most gateways have no expressions. */
+const cel = loadLater<typeof Cel>("@marcbachmann/cel-js");
 
 /** A `where` expression, ready for use. */
 export interface Selector {
@@ -75,7 +74,7 @@ let prepared: Environment | undefined;
 /** Made once, when the first expression is read. */
 function environment(): Environment {
   if (prepared !== undefined) return prepared;
-  const made = new Environment({ limits: { maxAstNodes: 256, maxDepth: 32, maxListElements: 64 } });
+  const made = new (cel().Environment)({ limits: { maxAstNodes: 256, maxDepth: 32, maxListElements: 64 } });
   // Whole and broken numbers compare by `<` already; `host.cpu == 8` is meant just so, either way round.
   made.registerOperator("double == int", (left: number, right: bigint) => left === Number(right));
   for (const [name, type] of Object.entries(variables)) {
@@ -176,7 +175,7 @@ function unknownValue(path: readonly string[], source: string): string {
 }
 
 function describeUnmet(error: unknown, source: string): string {
-  if (!(error instanceof EvaluationError)) return `can't be held against \`${source}\``;
+  if (!(error instanceof cel().EvaluationError)) return `can't be held against \`${source}\``;
   const path = error.code === "no_such_key" && error.node !== undefined ? pathOf(error.node) : undefined;
   return path === undefined ? `can't be held against \`${source}\`: ${error.summary}` : unknownValue(path, source);
 }
@@ -184,7 +183,7 @@ function describeUnmet(error: unknown, source: string): string {
 /** Why an expression can't be compiled, with the place as it is in the operator's own text. */
 function describe(error: unknown, source: string, expanded: Rewritten): SelectorError {
   const isOurs = error instanceof RefusedCall;
-  if (!isOurs && !(error instanceof ParseError) && !(error instanceof CelTypeError)) throw error;
+  if (!isOurs && !(error instanceof cel().ParseError) && !(error instanceof cel().TypeError)) throw error;
   const summary = isOurs ? error.message : (describeUnknownName(error) ?? lowerFirst(error.summary));
   const { range } = error;
   if (range === undefined) return new SelectorError(summary);
@@ -192,7 +191,7 @@ function describe(error: unknown, source: string, expanded: Rewritten): Selector
   return new SelectorError(summary, { source, start, end });
 }
 
-function describeUnknownName({ code, node }: ParseError | CelTypeError): string | undefined {
+function describeUnknownName({ code, node }: Cel.ParseError | Cel.TypeError): string | undefined {
   if (node === undefined || !("args" in node)) return undefined;
   const path = pathOf(node as ASTNode);
   const name = path?.at(-1);

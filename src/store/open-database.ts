@@ -3,7 +3,6 @@ import type { Logger } from "../base/logger.ts";
 import { isPostgresUrl } from "./config.ts";
 import { toDatabaseError } from "./database-error.ts";
 import { migrate } from "./migrate.ts";
-import { createPostgresDialect } from "./postgres-dialect.ts";
 import { createSqliteDialect } from "./sqlite-dialect.ts";
 import type { Tables } from "./tables.ts";
 
@@ -44,8 +43,9 @@ export function openDatabase({ url, isDurable, log }: DatabaseOptions): Database
     if (isClosed) throw new Error("the database was closed");
     const address = await url();
     const isPostgres = isPostgresUrl(address);
+    // Its client takes as long to load as everything else of SQLite's.
     const dialect = isPostgres
-      ? createPostgresDialect(address, log)
+      ? (await import("./postgres-dialect.ts")).createPostgresDialect(address, log)
       : createSqliteDialect({ path: address.replace(/^sqlite:/, ""), busyTimeoutMs, isDurable });
     const db = new Kysely<Tables>({ dialect });
     try {

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import type * as Ws from "ws";
+import type { WebSocket, WebSocketServer } from "ws";
 import { NexusError } from "../../base/errors.ts";
+import { loadLater } from "../../base/load-later.ts";
 import { clientClosed } from "../../resilience/attempt-failure.ts";
 import { headProblem } from "../check-head.ts";
 import type { ClientUpgrade } from "../client-io.ts";
@@ -15,12 +17,17 @@ const messageBytesMax = 16 * 1024 * 1024;
 /** The protocol that the realtime API speaks. Others that clients offer carry keys and are never answered with. */
 const protocol = "realtime";
 
-const handshakes = new WebSocketServer({
-  noServer: true,
-  maxPayload: messageBytesMax,
-  perMessageDeflate: false,
-  handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
-});
+const ws = loadLater<typeof Ws>("ws");
+let handshakes: WebSocketServer | undefined;
+
+function openHandshakes(): WebSocketServer {
+  return new (ws().WebSocketServer)({
+    noServer: true,
+    maxPayload: messageBytesMax,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
+  });
+}
 
 /** Serves a request that asks to leave HTTP, as an exchange like every other one. */
 export async function serveUpgrade(
@@ -54,6 +61,7 @@ function accept(message: IncomingMessage, socket: Duplex, reply: UpgradeReply): 
   }
   // What it does not like about the handshake, it answers by itself and closes; the client may leave as well.
   socket.once("close", () => reject(clientClosed()));
+  handshakes ??= openHandshakes();
   handshakes.handleUpgrade(message, socket, reply.takeOver(), resolve);
   return promise;
 }

@@ -1,5 +1,6 @@
-import { type IncomingMessage, type OutgoingHttpHeader, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { http } from "../../base/node-http.ts";
 import type { ClientReply } from "../client-io.ts";
 import { NodeReply } from "../node-client.ts";
 
@@ -28,7 +29,7 @@ export class UpgradeReply implements ClientReply {
     this.#early = head;
     // Only who reads hears that the other side has left, which it may do while its request waits for a slot.
     socket.on("data", this.#onData).on("end", this.#onEnd);
-    this.#response = new ServerResponse(request);
+    this.#response = new (http().ServerResponse)(request);
     this.#reply = new NodeReply(this.#response);
     this.#response.setHeader("connection", "close");
     // Node hands the connection over as a Duplex; it is the socket that the request came on.

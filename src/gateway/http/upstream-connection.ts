@@ -1,7 +1,9 @@
 import { connect, type Socket } from "node:net";
-import { errors } from "undici";
 import { type AnswerConnection, type AnswerHandler, AnswerReader } from "./answer-reader.ts";
 import { type Flushable, flushAtTurnEnd } from "./turn-end.ts";
+
+/** The code of the error of a connection that took too long to make, as undici has it. */
+export const connectTimeoutCode = "UND_ERR_CONNECT_TIMEOUT";
 
 /** Where a server listens, and how it is called in requests. */
 export interface Origin {
@@ -69,7 +71,7 @@ export class UpstreamConnection implements AnswerConnection, Flushable {
     });
     this.#socket = socket;
     const timer = setTimeout(() => {
-      this.#error = new errors.ConnectTimeoutError();
+      this.#error = Object.assign(new Error("no connection in time"), { code: connectTimeoutCode });
       socket.destroy();
     }, owner.connectMs);
     socket.once("connect", () => clearTimeout(timer));
