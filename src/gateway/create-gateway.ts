@@ -108,14 +108,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const state = openState(options);
   let turn = 0;
-  const { batches, background } = openRunners(options, (request, reply) => serveExchange(request, reply, parts));
+  const runners = openRunners(options, (request, reply) => serveExchange(request, reply, parts));
   const parts: GatewayParts = {
     ...options,
     ...models,
     ...rules,
     responses: new StoredResponses(options.objects.responses),
-    batches,
-    background,
+    ...runners,
     conditions,
     admission,
     coldStarts: options.coldStarts ?? new ColdStarts(clock),
@@ -130,15 +129,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const server = await listen(parts, options.listen);
   return {
     url: server.url,
-    reload(next) {
-      takeRules(parts, monitor, next);
-      takeLimits(options.objects, { batches, background }, next);
-    },
+    reload: (next) => takeRules(parts, { monitor, runners }, next),
     learn: (news) => learn(parts, { monitor, view }, news),
     partChanged: () => monitor.partChanged(),
     async close() {
       state.draining = true;
-      await drain(parts, { batches, background }, server);
+      await drain(parts, runners, server);
       monitor.close();
       stopPruning();
       await closeRest(parts, options.objects);
@@ -241,7 +237,11 @@ function compileRules({ settings, auth, aliases, routes }: GatewayRules): Compil
 }
 
 /** Every stage reads the rules from the parts when it needs them, so that replacing them there replaces them all. */
-function takeRules(parts: GatewayParts, monitor: ReadinessMonitor, next: GatewayRules): void {
+function takeRules(
+  parts: GatewayParts,
+  { monitor, runners }: { readonly monitor: ReadinessMonitor; readonly runners: Runners },
+  next: GatewayRules,
+): void {
   const rules = compileRules(next);
   const { settings } = rules;
   Object.assign(parts, rules);
@@ -249,6 +249,7 @@ function takeRules(parts: GatewayParts, monitor: ReadinessMonitor, next: Gateway
   parts.upstreams.configure(upstreamSettings(settings));
   parts.retryBudget.configure(budgetOf(settings));
   monitor.configure(settings.probes);
+  takeLimits(parts.objects, runners, next);
   // Last: it looks at those who wait, by all the new rules.
   parts.admission.configure(settings.admission);
 }
