@@ -1,12 +1,15 @@
-import { NexusError } from "../base/errors.ts";
+import { type ErrorCode, NexusError } from "../base/errors.ts";
 import { readBackendError } from "../openai/backend-error.ts";
 import { canContinue, continueRequest } from "../openai/continue-stream.ts";
+import type { Candidate } from "../routing/route-plan.ts";
 import type { Ask, Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import { collectBeginning } from "./collect-answer.ts";
-import { type Begun, dispatch, httpOpener, type Question } from "./dispatch.ts";
+import { type Begun, dispatch } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
+import { httpOpener } from "./http-opener.ts";
 import type { AnswerObserver } from "./pipe-answer.ts";
+import type { Question } from "./plan-request.ts";
 import { relayBody } from "./relay-answer.ts";
 import { StreamRelay } from "./stream-relay.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
@@ -14,7 +17,8 @@ import type { UpstreamAnswer } from "./upstream-call.ts";
 type HttpBegun = Begun<UpstreamAnswer>;
 
 /**
- * Passes on what an instance has begun to answer. A stream that is cut goes on elsewhere, where the route allows it.
+ * Passes on what an instance has begun to answer. A stream that is cut goes on elsewhere, where the route allows it; a
+ * whole answer that broke before the client had any of it is asked for again.
  * @throws NexusError when the answer broke and could not be mended.
  */
 export async function answerRequest(
@@ -23,95 +27,142 @@ export async function answerRequest(
   client: ClientAnswer,
   observer: AnswerObserver | undefined,
 ): Promise<void> {
-  const { exchange } = question;
-  const { answer, way } = begun;
-  const contentType = answer.headers["content-type"] ?? "application/json";
-  if (answer.status >= 300) return await held(begun, () => relayRefusal(exchange, answer, client));
-  if (!contentType.startsWith("text/event-stream")) {
-    return await held(begun, () =>
-      relayBody({ exchange, answer, client, way, observer, ask: question.ask }, contentType),
-    );
-  }
-  const mayContinue = exchange.plan?.route?.continueStreams === true;
-  const relay = new StreamRelay(
-    { exchange, client, way, observer, mayContinue, promptBytes: question.ask.bytes },
-    contentType,
-  );
-  const lost = new Set<string>();
-  for (let leg: HttpBegun | undefined = begun; leg !== undefined; ) {
-    const current: HttpBegun = leg;
-    leg = undefined;
+  const answering = new Answering(question, client, observer);
+  for (let next = begun; ; ) {
+    const leg = next;
     try {
-      await held(current, () => relay.pass(current.answer));
+      await answering.pass(leg);
+      leg.succeed();
+      return;
     } catch (error) {
-      lost.add(current.candidate.key);
-      leg = await continueElsewhere({ current, lost, relay }, question, error);
+      if (error instanceof NexusError && error.source === "service") leg.breakOff(error.message);
+      leg.withdraw();
+      next = await answering.goElsewhere(leg, error);
+    } finally {
+      // Nothing where it has ended; else its slot and its connection would be held for ever.
+      leg.answer.discard();
+      leg.withdraw();
     }
   }
 }
 
-/** Holds the instance until the answer has ended, and says how. */
-async function held(begun: HttpBegun, pass: () => Promise<void>): Promise<void> {
-  try {
-    await pass();
-    begun.succeed();
-  } catch (error) {
-    if (error instanceof NexusError && error.source === "service") begun.breakOff(error.message);
-    throw error;
-  } finally {
-    begun.withdraw();
-  }
-}
+/** The answer to one request, from as many instances as it takes. */
+class Answering {
+  readonly #question: Question;
+  readonly #client: ClientAnswer;
+  readonly #observer: AnswerObserver | undefined;
+  #stream: StreamRelay | undefined;
+  /** Instances that broke it off: it never comes back to one. */
+  readonly #lost = new Set<string>();
 
-/** A stream that was cut. */
-interface CutStream {
-  readonly current: HttpBegun;
-  /** Instances that cut it, the present one among them: it never comes back to one. */
-  readonly lost: ReadonlySet<string>;
-  readonly relay: StreamRelay;
-}
+  constructor(question: Question, client: ClientAnswer, observer: AnswerObserver | undefined) {
+    this.#question = question;
+    this.#client = client;
+    this.#observer = observer;
+  }
 
-/** Asks another instance for the rest. @throws `error`, what cut the stream, when there can be no rest. */
-async function continueElsewhere(
-  { current: { candidate, way }, lost, relay: { soFar } }: CutStream,
-  question: Question,
-  error: unknown,
-): Promise<HttpBegun> {
-  const { exchange, ask, parts } = question;
-  const isCut = error instanceof NexusError && error.source === "service";
-  if (!isCut || soFar === undefined || exchange.signal.aborted) throw error;
-  if (lost.size >= parts.settings.retry.attemptsMax) {
-    exchange.notes.push(`not continued: ${lost.size} instances have cut it`);
-    throw error;
+  /** @throws NexusError of the service when it broke off, or said nonsense. */
+  pass({ answer, way }: HttpBegun): Promise<void> {
+    const { exchange, ask } = this.#question;
+    const [client, observer] = [this.#client, this.#observer];
+    if (answer.status >= 300) return relayRefusal(exchange, answer, client);
+    const contentType = answer.headers["content-type"] ?? "application/json";
+    if (!contentType.startsWith("text/event-stream")) {
+      return relayBody({ exchange, answer, client, way, observer, ask }, contentType);
+    }
+    const mayContinue = exchange.plan?.route?.continueStreams === true;
+    this.#stream ??= new StreamRelay(
+      { exchange, client, way, observer, mayContinue, promptBytes: ask.bytes },
+      contentType,
+    );
+    return this.#stream.pass(answer);
   }
-  const rest = continueRequest(way.bodyFor(candidate.model.id), soFar);
-  if ("refusal" in rest) {
-    exchange.notes.push(`not continued: ${rest.refusal}`);
-    throw error;
-  }
-  const only: Way = { ...way, bodyFor: (model) => (model === candidate.model.id ? rest.body : way.bodyFor(model)) };
-  const restAsk: Ask = {
-    ...ask,
-    ways: [only],
-    suits: ({ key, record, model }) => !lost.has(key) && canContinue(record.dialect) && model.id === candidate.model.id,
-  };
-  const restQuestion = { ...question, ask: restAsk };
-  try {
-    const next = await dispatch(restQuestion, httpOpener(restQuestion), async () => {});
-    if (next.answer.status >= 300) {
-      next.answer.discard();
-      next.withdraw();
+
+  /** Asks another instance for the rest, or for all of it. @throws `error`, what broke it, when nobody can. */
+  async goElsewhere(leg: HttpBegun, error: unknown): Promise<HttpBegun> {
+    const { exchange, parts } = this.#question;
+    const lostKey = leg.candidate.key;
+    this.#lost.add(lostKey);
+    const isBroken = error instanceof NexusError && brokenCodes.has(error.code);
+    if (!isBroken || exchange.signal.aborted) throw error;
+    const rest = this.#restAfter(leg);
+    if (rest === undefined) throw error;
+    if (this.#lost.size >= parts.settings.retry.attemptsMax) {
+      this.#note(`${this.#lost.size} instances have broken it off`);
       throw error;
     }
-    exchange.notes.push(
-      `continued: ${candidate.key} was lost after ${soFar.tokens} tokens, ${next.candidate.key} went on`,
-    );
-    return next;
-  } catch {
-    exchange.notes.push("not continued: no other instance can go on with it");
-    throw error;
+    const giveBack = parts.retryBudget.tryRetry();
+    if (giveBack === undefined) {
+      this.#note("too many requests are being repeated just now");
+      throw error;
+    }
+    const restQuestion = { ...this.#question, ask: rest };
+    try {
+      const next = await dispatch(restQuestion, httpOpener(restQuestion), () => {});
+      const nextKey = next.candidate.key;
+      if (this.#stream === undefined) exchange.notes.push(`asked again: ${lostKey} broke off, ${nextKey} took over`);
+      else if (next.answer.status < 300) exchange.notes.push(this.#continued(lostKey, nextKey));
+      else {
+        next.answer.discard();
+        next.withdraw();
+        throw error;
+      }
+      return next;
+    } catch {
+      this.#note("no other instance can go on with it");
+      throw error;
+    } finally {
+      giveBack();
+    }
+  }
+
+  /** What is to be asked of another instance; undefined where an answer that has broken off stays broken. */
+  #restAfter(leg: HttpBegun): Ask | undefined {
+    const { ask } = this.#question;
+    const stream = this.#stream;
+    const suits = (candidate: Candidate) => !this.#lost.has(candidate.key) && ask.suits?.(candidate) !== false;
+    if (stream !== undefined) return this.#restOfStream(leg, stream, suits);
+    // Minutes of a GPU or money are not spent twice.
+    return this.#client.isOpen || ask.operation.costly ? undefined : { ...ask, suits };
+  }
+
+  #restOfStream(
+    { candidate, way }: HttpBegun,
+    { soFar }: StreamRelay,
+    suits: (candidate: Candidate) => boolean,
+  ): Ask | undefined {
+    if (soFar === undefined) return undefined;
+    const { id } = candidate.model;
+    const rest = continueRequest(way.bodyFor(id), soFar);
+    if ("refusal" in rest) {
+      this.#note(rest.refusal);
+      return undefined;
+    }
+    const only: Way = {
+      operationId: way.operationId,
+      contentType: way.contentType,
+      bodyFor: (model) => (model === id ? rest.body : way.bodyFor(model)),
+      translation: () => way.translation(),
+    };
+    return {
+      ...this.#question.ask,
+      ways: [only],
+      suits: (other) => suits(other) && canContinue(other.record.dialect) && other.model.id === id,
+    };
+  }
+
+  #continued(lostKey: string, nextKey: string): string {
+    return `continued: ${lostKey} was lost after ${this.#stream?.soFar?.tokens} tokens, ${nextKey} went on`;
+  }
+
+  #note(reason: string): void {
+    const { notes } = this.#question.exchange;
+    notes.push(`${this.#stream === undefined ? "not asked again" : "not continued"}: ${reason}`);
   }
 }
+
+/** An instance that broke off or fell silent may have died. One that said nonsense would say it again. */
+const brokenCodes: ReadonlySet<string> = new Set<ErrorCode>(["backend_disconnected", "stall_timeout"]);
 
 /** Errors that the backend has with the request itself, in the client's shape whatever shape they came in. */
 async function relayRefusal(exchange: Exchange, answer: UpstreamAnswer, client: ClientAnswer): Promise<void> {

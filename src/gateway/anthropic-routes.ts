@@ -3,10 +3,10 @@ import { estimatedHeader, estimateInputTokens } from "../translate/anthropic-cou
 import { parseRequest } from "../translate/request-fields.ts";
 import { readJsonAsk } from "./ask.ts";
 import { readWishes } from "./client-wishes.ts";
-import { knownName, planFor } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { meterRequest } from "./meter-request.ts";
+import { knownName, planFor } from "./plan-request.ts";
 import { readBody } from "./read-body.ts";
 import type { Route } from "./routes.ts";
 import { sendJson } from "./send-json.ts";

@@ -30,7 +30,7 @@ export interface Way {
   /** The body for a model id; never the client's own object, so that the way can be taken again. */
   bodyFor(model: string): Buffer;
   /** The way back; undefined where the answer goes out as it came. */
-  readonly translation: () => Translation | undefined;
+  translation(): Translation | undefined;
 }
 
 /** What a client asks of the fleet, read from its request. */
@@ -79,15 +79,9 @@ export function readJsonAsk(source: AskSource): Ask {
   const { operation, body, isNative } = source;
   if (isNative) {
     const scan = scanRequest(body, operation);
-    const own: Way = {
-      operationId: operation.id,
-      contentType: "application/json",
-      bodyFor: (model) => replaceModel(body, scan, model),
-      translation: () => undefined,
-    };
     const stream = scan.stream && operation.streaming;
-    const ways = translatedWays(source);
-    return { ...askOf(operation, body, scan), stream, ways: [own, ...ways] };
+    const ways = [new OwnWay(operation.id, body, scan), ...translatedWays(source)];
+    return { ...askOf(operation, body, scan), stream, ways };
   }
   const ways = translatedWays(source);
   const [first] = ways;
@@ -101,7 +95,7 @@ function askOf(operation: AskedOperation, body: Buffer, scan: RequestScan): Omit
     operation,
     model,
     stream,
-    needs: { ...needs },
+    needs,
     bytes: body.length,
     promptBytes:
       promptSpan === undefined || hasAttachments || !operation.domains.includes("chat")
@@ -132,43 +126,80 @@ export function readFormAsk(operation: AskedOperation, body: Buffer, contentType
   return { operation, model: scan.model, stream: scan.stream, needs: {}, ways: [way], bytes: body.length };
 }
 
-interface TranslatedWay extends Way {
-  readonly translation: () => Translation;
-  /** Of the translated body, read once. */
-  readonly scan: () => RequestScan;
+/** The request as it came. */
+class OwnWay implements Way {
+  readonly operationId: string;
+  readonly contentType = "application/json";
+  readonly #body: Buffer;
+  readonly #scan: RequestScan;
+
+  constructor(operationId: string, body: Buffer, scan: RequestScan) {
+    this.operationId = operationId;
+    this.#body = body;
+    this.#scan = scan;
+  }
+
+  bodyFor(model: string): Buffer {
+    return replaceModel(this.#body, this.#scan, model);
+  }
+
+  translation(): undefined {
+    return undefined;
+  }
 }
 
 /** The body is parsed once, and only when somebody has to look into it. */
+class ParsedBody {
+  readonly #bytes: Buffer;
+  #value: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get value(): Readonly<Record<string, unknown>> {
+    this.#value ??= JSON.parse(this.#bytes.toString("utf8")) as Readonly<Record<string, unknown>>;
+    return this.#value;
+  }
+}
+
 function translatedWays({ operation, body, translators, context }: AskSource): readonly TranslatedWay[] {
-  const request = once(() => JSON.parse(body.toString("utf8")) as Readonly<Record<string, unknown>>);
+  const request = new ParsedBody(body);
   return translatorsFrom(operation.id, translators)
-    .filter(({ suits }) => suits === undefined || suits(request()))
-    .map((translator) => translatedWay(translator, request, context));
+    .filter(({ suits }) => suits === undefined || suits(request.value))
+    .map((translator) => new TranslatedWay(translator, request, context));
 }
 
-function translatedWay(
-  { to, translate }: Translator,
-  request: () => Readonly<Record<string, unknown>>,
-  context: TranslationContext,
-): TranslatedWay {
-  const translation = once(() => translate(request(), context));
-  const scan = once(() => scanRequest(translation().body));
-  return {
-    operationId: to,
-    contentType: "application/json",
-    bodyFor(model) {
-      const { body, bodyFor } = translation();
-      return bodyFor?.(model) ?? replaceModel(body, scan(), model);
-    },
-    translation,
-    scan,
-  };
-}
+/** In the words of another operation. Translated when an instance is found that needs it. */
+class TranslatedWay implements Way {
+  readonly operationId: string;
+  readonly contentType = "application/json";
+  readonly #translator: Translator;
+  readonly #request: ParsedBody;
+  readonly #context: TranslationContext;
+  #translation: Translation | undefined;
+  #scan: RequestScan | undefined;
 
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
+  constructor(translator: Translator, request: ParsedBody, context: TranslationContext) {
+    this.operationId = translator.to;
+    this.#translator = translator;
+    this.#request = request;
+    this.#context = context;
+  }
+
+  bodyFor(model: string): Buffer {
+    const { body, bodyFor } = this.translation();
+    return bodyFor?.(model) ?? replaceModel(body, this.scan(), model);
+  }
+
+  translation(): Translation {
+    this.#translation ??= this.#translator.translate(this.#request.value, this.#context);
+    return this.#translation;
+  }
+
+  /** Of the translated body, read once. */
+  scan(): RequestScan {
+    this.#scan ??= scanRequest(this.translation().body);
+    return this.#scan;
+  }
 }

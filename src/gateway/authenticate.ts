@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { NexusError } from "../base/errors.ts";
+import type { KnownKey } from "../keys/known-key.ts";
 import type { ClientRequest } from "./client-io.ts";
 import type { Caller, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
@@ -8,29 +9,34 @@ import type { GatewayParts } from "./gateway-parts.ts";
 const keyCharactersMax = 256;
 
 /**
- * Who asks.
- * @throws NexusError `missing_api_key` or `invalid_api_key`; `permission_denied` for an address that the key may not be
+ * Who asks. At once for a key that is known here.
+ * @throws NexusError, or rejects with it: `missing_api_key` or `invalid_api_key`; `permission_denied` for an address that the key may not be
  * used from, in keyless mode for a `Host` or an `Origin` that is not this machine; `database_unavailable` for a key that is not known
  * here while the database is away.
  */
-export async function authenticate(exchange: Exchange, parts: GatewayParts): Promise<Caller> {
-  const { onBehalfOf } = exchange.request;
+export function authenticate(exchange: Exchange, parts: GatewayParts): Caller | Promise<Caller> {
+  const { request } = exchange;
+  const { onBehalfOf } = request;
   if (parts.auth.mode === "none") {
     if (onBehalfOf === undefined) {
-      requireLocalHost(exchange.request);
-      requireLocalOrigin(exchange.request);
+      requireLocalHost(request);
+      requireLocalOrigin(request);
     }
     return { keyId: "none", role: "admin" };
   }
-  if (onBehalfOf !== undefined) return await inTheNameOf(onBehalfOf, parts);
-  const key = readKey(exchange.request);
-  const known = key === undefined || key.length > keyCharactersMax ? undefined : await parts.keys.find(key);
+  if (onBehalfOf !== undefined) return inTheNameOf(onBehalfOf, parts);
+  const key = readKey(request);
+  const known = key === undefined || key.length > keyCharactersMax ? undefined : parts.keys.find(key);
+  return known instanceof Promise ? known.then((found) => callerOf(found, request)) : callerOf(known, request);
+}
+
+function callerOf(known: KnownKey | undefined, { remoteAddress }: ClientRequest): Caller {
   if (known === undefined) {
     throw new NexusError("invalid_api_key", "The API key is unknown, was revoked, or has expired.");
   }
-  if (!known.allowsAddress(exchange.request.remoteAddress)) {
+  if (!known.allowsAddress(remoteAddress)) {
     throw new NexusError("permission_denied", "The API key may not be used from this address.", {
-      detail: exchange.request.remoteAddress,
+      detail: remoteAddress,
     });
   }
   return { keyId: known.record.id, role: known.record.role, key: known };

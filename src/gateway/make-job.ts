@@ -6,10 +6,12 @@ import { newObjectId } from "../objects/object-id.ts";
 import { askJob, placeOf } from "./ask-job.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import { collectAnswer } from "./collect-answer.ts";
-import { dispatch, httpOpener, type Opener, planFor, type Question } from "./dispatch.ts";
+import { dispatch, type Opener } from "./dispatch.ts";
 import { tenantOf } from "./exchange.ts";
+import { httpOpener } from "./http-opener.ts";
 import { documentBytesMax, parseJobDocument, relayRefusal, underOwnId } from "./job-document.ts";
 import { meterRequest } from "./meter-request.ts";
+import { planFor, type Question } from "./plan-request.ts";
 import type { UpstreamAnswer } from "./upstream-call.ts";
 
 /** What is to be made. */

@@ -1,7 +1,8 @@
 import { NexusError } from "../base/errors.ts";
+import type { Metered } from "../keys/meter.ts";
 import type { UsedAmounts } from "../keys/usage.ts";
 import { requireAllowed } from "./authenticate.ts";
-import type { Question } from "./dispatch.ts";
+import type { Question } from "./plan-request.ts";
 
 /** Bytes of a request that are at least one token: most text has three to five a token, JSON around it costs little. */
 const bytesPerToken = 3;
@@ -10,10 +11,10 @@ const answerTokens = 1_024;
 
 /**
  * Holds a request to what its key may do and use, and counts what it will have used when the exchange ends. Called once
- * it is known that the model exists.
- * @throws NexusError `permission_denied`, `rate_limit_exceeded` or `insufficient_quota`.
+ * it is known that the model exists. At once, except for a key's first request in a while when it has a budget.
+ * @throws NexusError `permission_denied`, `rate_limit_exceeded` or `insufficient_quota`, or rejects with it.
  */
-export async function meterRequest(question: Question): Promise<void> {
+export function meterRequest(question: Question): void | Promise<void> {
   const { exchange, ask, parts } = question;
   const { caller } = exchange;
   if (caller !== undefined) requireAllowed(caller, exchange.operation, ask.model);
@@ -24,8 +25,13 @@ export async function meterRequest(question: Question): Promise<void> {
     model: exchange.model ?? ask.model,
     estimate: estimateOf(question),
   });
-  const decision = metered instanceof Promise ? await metered : metered;
-  for (const name of Object.keys(decision.headers)) exchange.reply.setHeader(name, decision.headers[name] ?? "");
+  if (metered instanceof Promise) return metered.then((decision) => take(decision, question));
+  take(metered, question);
+}
+
+function take(decision: Metered, { exchange, ask }: Question): void {
+  const { headers } = decision;
+  for (const name in headers) exchange.reply.setHeader(name, headers[name] ?? "");
   if (!decision.ok) {
     const { code, message, retryAfterSeconds } = decision;
     throw new NexusError(code, message, { retryAfterSeconds });

@@ -12,10 +12,10 @@ const jsonOnly: readonly string[] = ["application/json"];
 /**
  * The request's body as the bytes that came in. Parameters of the content type, such as a multipart boundary, are the
  * reader's affair.
- * @throws NexusError `request_too_large` as soon as the bound is passed or announced, `unsupported_media_type` for
+ * @throws NexusError, or rejects with it: `request_too_large` as soon as the bound is passed or announced, `unsupported_media_type` for
  * what the operation does not read, `client_closed` when the client leaves in the middle.
  */
-export async function readBody(exchange: Exchange, bytesMax: number, options: ReadBodyOptions = {}): Promise<Buffer> {
+export function readBody(exchange: Exchange, bytesMax: number, options: ReadBodyOptions = {}): Promise<Buffer> {
   const { request } = exchange;
   requireMediaType(request.header("content-type"), options.mediaTypes ?? jsonOnly);
   const encoding = request.header("content-encoding");
@@ -23,7 +23,7 @@ export async function readBody(exchange: Exchange, bytesMax: number, options: Re
     throw new NexusError("unsupported_media_type", "Send the body without `Content-Encoding`.");
   }
   if (Number(request.header("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
-  return await receive(exchange, bytesMax);
+  return receive(exchange, bytesMax);
 }
 
 function requireMediaType(header: string | undefined, wanted: readonly string[]): void {

@@ -6,7 +6,7 @@ import { openaiDialect } from "../translate/openai-dialect.ts";
 import type { ClientDialect } from "../translate/translation.ts";
 import { anthropicRoutes } from "./anthropic-routes.ts";
 import { authenticate, requireAdmin } from "./authenticate.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Caller, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { objectRoutes } from "./object-routes.ts";
 import { ollamaRoutes } from "./ollama-routes.ts";
@@ -133,16 +133,22 @@ function dialectFor(path: string, exchange: Exchange): ClientDialect {
   return isModels && exchange.request.header("anthropic-version") !== undefined ? anthropicDialect : openaiDialect;
 }
 
-/** Serves one request on the route for its method and path. @throws NexusError, as the client shall hear it. */
-export async function serveRoute(path: string, exchange: Exchange, parts: GatewayParts): Promise<void> {
+/**
+ * Serves one request on the route for its method and path.
+ * @throws NexusError, or rejects with it, as the client shall hear it.
+ */
+export function serveRoute(path: string, exchange: Exchange, parts: GatewayParts): void | Promise<void> {
   exchange.dialect = dialectFor(path, exchange);
   const { requestIdHeader } = exchange.dialect;
   if (requestIdHeader !== undefined) exchange.reply.setHeader(requestIdHeader, exchange.id);
   const route = findRoute(exchange.request.method, path);
   exchange.operation = route.operation;
-  if (route.access !== "open") {
-    exchange.caller = await authenticate(exchange, parts);
-    if (route.access === "admin") requireAdmin(exchange.caller);
-  }
-  await route.serve(exchange, parts, path);
+  if (route.access === "open") return route.serve(exchange, parts, path);
+  const caller = authenticate(exchange, parts);
+  const serve = (known: Caller) => {
+    exchange.caller = known;
+    if (route.access === "admin") requireAdmin(known);
+    return route.serve(exchange, parts, path);
+  };
+  return caller instanceof Promise ? caller.then(serve) : serve(caller);
 }

@@ -4,7 +4,7 @@ import type { ClientReply, ClientRequest } from "./client-io.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { serveRoute } from "./routes.ts";
-import { roundMs, toRecord } from "./to-record.ts";
+import { EndedExchange, roundMs } from "./to-record.ts";
 
 /**
  * Serves one request from its head to its last byte, whichever server read it: opens the exchange, and is the only
@@ -65,7 +65,7 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
   metrics.completed(exchange, status, durationMs / 1_000);
   if (exchange.readAt !== undefined) {
     const { instance: gateway } = parts.identity;
-    parts.records.add(toRecord(exchange, { status, durationMs, gateway, endedAt: clock.now() }));
+    parts.records.add(new EndedExchange(exchange, { status, durationMs, gateway, endedAt: clock.now() }));
   }
   const level = quietOperations.has(exchange.operation) && status < 500 ? "debug" : "info";
   log[level](

@@ -6,9 +6,10 @@ import { type Ask, type AskedOperation, readFormAsk, readJsonAsk } from "./ask.t
 import { chooseModel } from "./choose-model.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import { readWishes } from "./client-wishes.ts";
-import { dispatch, httpOpener } from "./dispatch.ts";
+import { dispatch } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
+import { httpOpener } from "./http-opener.ts";
 import { meterRequest } from "./meter-request.ts";
 import type { AnswerObserver } from "./pipe-answer.ts";
 import { readBody } from "./read-body.ts";
@@ -77,18 +78,15 @@ export async function serveAsk(
   const question = { exchange, ask, parts };
   const client = new ClientAnswer(exchange, parts.settings.timeouts.heartbeatMs);
   const closeRequest = parts.retryBudget.openRequest();
+  const keepAlive = () => {
+    if (exchange.stream) client.keepAlive();
+  };
   try {
-    const begun = await dispatch(question, httpOpener(question), async () => {
-      await meterRequest(question);
-      if (exchange.stream) client.keepAlive();
+    const begun = await dispatch(question, httpOpener(question), () => {
+      const metering = meterRequest(question);
+      return metering === undefined ? keepAlive() : metering.then(keepAlive);
     });
-    try {
-      await answerRequest(begun, question, client, observer);
-    } finally {
-      // Nothing where it has ended; else its slot and its connection would be held for ever.
-      begun.answer.discard();
-      begun.withdraw();
-    }
+    await answerRequest(begun, question, client, observer);
   } catch (error) {
     if (!(error instanceof NexusError)) throw error;
     exchange.errorDetail = error.detail;

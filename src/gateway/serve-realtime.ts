@@ -1,20 +1,24 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
-import { WebSocket } from "ws";
+import type * as Ws from "ws";
+import type { WebSocket } from "ws";
 import { describeError, NexusError } from "../base/errors.ts";
 import { toTraceparent } from "../base/ids.ts";
+import { loadLater } from "../base/load-later.ts";
 import { operationById } from "../contract/operations.ts";
 import { AttemptFailure, clientClosed } from "../resilience/attempt-failure.ts";
 import type { Candidate } from "../routing/route-plan.ts";
 import type { Ask } from "./ask.ts";
-import { dispatch, type Opener, type Question } from "./dispatch.ts";
+import { dispatch, type Opener } from "./dispatch.ts";
 import type { Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { meterRequest } from "./meter-request.ts";
+import type { Question } from "./plan-request.ts";
 import { refusalOf } from "./refusal-of.ts";
 import { relaySockets } from "./relay-sockets.ts";
 
 const operation = operationById("realtime.connect");
+const ws = loadLater<typeof Ws>("ws");
 
 /** `GET /v1/realtime?model=ID` as a WebSocket: routed like every request, then both sides talk until one ends it. */
 export async function serveRealtime(exchange: Exchange, parts: GatewayParts): Promise<void> {
@@ -86,7 +90,7 @@ async function openSocket(
     "x-request-id": exchange.id,
     traceparent: toTraceparent(exchange.trace),
   });
-  const socket = new WebSocket(url, "realtime", {
+  const socket = new (ws().WebSocket)(url, "realtime", {
     headers,
     handshakeTimeout: timeouts.connectMs,
     perMessageDeflate: false,

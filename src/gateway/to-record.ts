@@ -1,3 +1,4 @@
+import type { KeptRequest } from "../records/record-store.ts";
 import type { RecordedCandidate, RecordedRejection, RecordedScore, RequestRecord } from "../records/request-record.ts";
 import type { Candidate, CandidateScore, Rejection, RoutePlan } from "../routing/route-plan.ts";
 import type { Exchange } from "./exchange.ts";
@@ -15,55 +16,116 @@ export interface Outcome {
   readonly endedAt: number;
 }
 
-/** What is kept of an exchange that has ended. */
-export function toRecord(exchange: Exchange, outcome: Outcome): RequestRecord {
-  const { startedAt, readAt, queueMs, firstByteAt, usage, plan, caller } = exchange;
-  const since = (at: number) => roundMs(at - startedAt);
-  return {
-    id: exchange.id,
-    trace_id: exchange.trace.traceId,
-    at: new Date(outcome.endedAt - outcome.durationMs).toISOString(),
-    gateway: outcome.gateway,
-    operation: exchange.operation,
-    status: outcome.status,
-    ...defined({
-      code: exchange.errorCode,
-      detail: exchange.errorDetail,
-      key: caller?.keyId,
-      tenant: caller?.key?.tenant.name,
-      class: exchange.class,
-      cost_microusd: exchange.costMicroUsd,
-      model: exchange.model,
-      resolved_model: plan?.model,
-      route: plan?.route?.name,
-      instance: exchange.instance,
-      tokens: usage && { prompt: usage.promptTokens, completion: usage.completionTokens },
-    }),
-    stream: exchange.stream,
-    ...recordedChoice(plan, exchange.operation),
-    attempts: exchange.attempts.map(({ instance, failure, startMs, durationMs }) => ({
-      instance,
-      outcome: failure ?? "ok",
-      start_ms: roundMs(startMs),
-      duration_ms: roundMs(durationMs ?? Math.max(0, outcome.durationMs - startMs)),
-    })),
-    notes: [...exchange.notes],
-    timings_ms: {
+/**
+ * What is kept of an exchange that has ended: only what its record is written from. The exchange itself holds on to its
+ * client's connection and to the buffers of its answer.
+ */
+export class EndedExchange implements KeptRequest {
+  readonly id: string;
+  readonly model: string | undefined;
+  readonly resolvedModel: string | undefined;
+  readonly key: string | undefined;
+  readonly code: string | undefined;
+  readonly isNotable: boolean;
+  readonly #outcome: Outcome;
+  readonly #facts: Facts;
+  readonly #choice: Choice | undefined;
+
+  constructor(exchange: Exchange, outcome: Outcome) {
+    const { plan, caller } = exchange;
+    this.id = exchange.id;
+    this.model = exchange.model;
+    this.resolvedModel = plan?.model;
+    this.key = caller?.keyId;
+    this.code = exchange.errorCode;
+    this.isNotable = this.code !== undefined || exchange.attempts.length > 1;
+    this.#outcome = outcome;
+    this.#facts = factsOf(exchange);
+    this.#choice = plan && choiceOf(plan);
+  }
+
+  toRecord(): RequestRecord {
+    const [facts, { status, durationMs, gateway, endedAt }] = [this.#facts, this.#outcome];
+    const { startedAt, readAt, queueMs, firstByteAt, usage } = facts;
+    const since = (at: number) => roundMs(at - startedAt);
+    return {
+      id: this.id,
+      trace_id: facts.traceId,
+      at: new Date(endedAt - durationMs).toISOString(),
+      gateway,
+      operation: facts.operation,
+      status,
       ...defined({
-        read: readAt === undefined ? undefined : since(readAt),
-        queue: queueMs === undefined ? undefined : roundMs(queueMs),
-        first_byte: firstByteAt === undefined ? undefined : since(firstByteAt),
+        code: this.code,
+        detail: facts.errorDetail,
+        key: this.key,
+        tenant: facts.tenant,
+        class: facts.class,
+        cost_microusd: facts.costMicroUsd,
+        model: this.model,
+        resolved_model: this.resolvedModel,
+        route: facts.route,
+        instance: facts.instance,
+        tokens: usage && { prompt: usage.promptTokens, completion: usage.completionTokens },
       }),
-      total: roundMs(outcome.durationMs),
-    },
-    bytes_in: exchange.bytesIn,
-    bytes_out: exchange.bytesOut,
+      stream: facts.stream,
+      ...recordedChoice(this.#choice, facts.operation),
+      attempts: facts.attempts.map(({ instance, failure, startMs, durationMs: ownMs }) => ({
+        instance,
+        outcome: failure ?? "ok",
+        start_ms: roundMs(startMs),
+        duration_ms: roundMs(ownMs ?? Math.max(0, durationMs - startMs)),
+      })),
+      notes: [...facts.notes],
+      timings_ms: {
+        ...defined({
+          read: readAt === undefined ? undefined : since(readAt),
+          queue: queueMs === undefined ? undefined : roundMs(queueMs),
+          first_byte: firstByteAt === undefined ? undefined : since(firstByteAt),
+        }),
+        total: roundMs(durationMs),
+      },
+      bytes_in: facts.bytesIn,
+      bytes_out: facts.bytesOut,
+    };
+  }
+}
+
+type Facts = ReturnType<typeof factsOf>;
+
+function factsOf(exchange: Exchange) {
+  return {
+    traceId: exchange.trace.traceId,
+    operation: exchange.operation,
+    errorDetail: exchange.errorDetail,
+    tenant: exchange.caller?.key?.tenant.name,
+    class: exchange.class,
+    costMicroUsd: exchange.costMicroUsd,
+    route: exchange.plan?.route?.name,
+    instance: exchange.instance,
+    usage: exchange.usage,
+    stream: exchange.stream,
+    attempts: exchange.attempts,
+    notes: exchange.notes,
+    startedAt: exchange.startedAt,
+    readAt: exchange.readAt,
+    queueMs: exchange.queueMs,
+    firstByteAt: exchange.firstByteAt,
+    bytesIn: exchange.bytesIn,
+    bytesOut: exchange.bytesOut,
   };
+}
+
+/** What a record says of a plan. The rest of a plan is the moment's. */
+type Choice = Pick<RoutePlan, "candidates" | "rejected" | "omitted">;
+
+function choiceOf({ candidates, rejected, omitted }: RoutePlan): Choice {
+  return { candidates, rejected, omitted };
 }
 
 /** Where a plan says that a request for an operation can go, and where not. */
 export function recordedChoice(
-  plan: RoutePlan | undefined,
+  plan: Choice | undefined,
   operation: string,
 ): Pick<RequestRecord, "candidates" | "rejected" | "omitted"> {
   if (plan === undefined) return { candidates: [], rejected: [], omitted: 0 };

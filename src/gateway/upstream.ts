@@ -1,5 +1,6 @@
-import { type Dispatcher, Pool } from "undici";
+import type * as Undici from "undici";
 import { describeError, NexusError } from "../base/errors.ts";
+import { loadLater } from "../base/load-later.ts";
 import { credentialHeaders } from "../contract/credential-headers.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { AttemptFailure } from "../resilience/attempt-failure.ts";
@@ -8,7 +9,7 @@ import { UpstreamPool } from "./http/upstream-pool.ts";
 import { type UpstreamAnswer, UpstreamCall, type UpstreamTimeouts } from "./upstream-call.ts";
 
 export interface UpstreamRequest {
-  readonly method: Dispatcher.HttpMethod;
+  readonly method: Undici.Dispatcher.HttpMethod;
   /** Below the instance's base URL. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -29,6 +30,9 @@ export interface UpstreamsOptions extends UpstreamSettings {
   readonly resolveSecret: (reference: string) => Promise<string>;
 }
 
+/** Only for servers that are reached over TLS. */
+const undici = loadLater<typeof Undici>("undici");
+
 /** Connections to one instance. More requests than this wait for a free one. */
 const connectionsMax = 1_024;
 /**
@@ -40,7 +44,7 @@ const idleMs = 3_000;
 /** Sends requests to instances over pooled connections, one pool per origin. */
 export class Upstreams {
   readonly #options: UpstreamsOptions;
-  readonly #pools = new Map<string, Pool | UpstreamPool>();
+  readonly #pools = new Map<string, Undici.Pool | UpstreamPool>();
   #settings: UpstreamSettings;
 
   constructor(options: UpstreamsOptions) {
@@ -59,9 +63,21 @@ export class Upstreams {
    * Sends one request and resolves when the first byte of the answer's body is there (or its end).
    * @throws AttemptFailure when no answer came; whatever the answer's status is, it is an answer.
    */
-  async send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
+  send(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
+    if (record.secret !== null) return this.#sendWithKey(record, request);
+    return this.#dispatch(record, request, { ...request.headers, ...credentialHeaders(record.dialect, undefined) });
+  }
+
+  async #sendWithKey(record: InstanceRecord, request: UpstreamRequest): Promise<UpstreamAnswer> {
+    return this.#dispatch(record, request, await this.headersFor(record, request.headers));
+  }
+
+  #dispatch(
+    record: InstanceRecord,
+    request: UpstreamRequest,
+    headers: Record<string, string>,
+  ): Promise<UpstreamAnswer> {
     const base = baseOf(record);
-    const headers = await this.headersFor(record, request.headers);
     const call = new UpstreamCall(request.signal, request.timeouts ?? this.#settings.timeouts);
     this.#pool(base).dispatch(
       {
@@ -75,7 +91,7 @@ export class Upstreams {
       },
       call,
     );
-    return await call.answer;
+    return call.answer;
   }
 
   /** Asks an instance whether it can take requests. Never throws. */
@@ -113,7 +129,7 @@ export class Upstreams {
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
-  #pool(base: URL): Pool | UpstreamPool {
+  #pool(base: URL): Undici.Pool | UpstreamPool {
     let pool = this.#pools.get(base.origin);
     if (pool === undefined) {
       pool = this.#openPool(base);
@@ -123,10 +139,10 @@ export class Upstreams {
   }
 
   /** Plain HTTP, which is nearly everything, has a pool of its own that costs a third of undici's. */
-  #openPool(base: URL): Pool | UpstreamPool {
+  #openPool(base: URL): Undici.Pool | UpstreamPool {
     const { connectMs } = this.#settings.timeouts;
     if (base.protocol === "http:") return new UpstreamPool(base, { connectMs, connectionsMax, idleMs });
-    return new Pool(base.origin, {
+    return new (undici().Pool)(base.origin, {
       connections: connectionsMax,
       pipelining: 1,
       connect: { timeout: connectMs },

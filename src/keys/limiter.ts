@@ -68,8 +68,9 @@ export function createLimiter(options: { readonly ledger: LimitLedger; readonly 
       if (rules.length === 0) return unlimited;
       const nowMs = clock.now();
       const taken = ledger.take(rules.map((rule) => takeOf(rule, estimate, nowMs)));
-      const decide = (result: Taken) => toDecision(rules, result, ledger);
-      return taken instanceof Promise ? taken.then(decide) : decide(taken);
+      return taken instanceof Promise
+        ? taken.then((result) => toDecision(rules, result, ledger))
+        : toDecision(rules, taken, ledger);
     },
   };
 }
@@ -180,27 +181,28 @@ function dollars(amount: number): string {
   return `$${amount.toFixed(6).replace(/\.?0+$/, "")}`;
 }
 
-/** Of several limits of one measure, the one that will be reached first. */
 function limitHeaders(rules: readonly Rule[], states: readonly CounterState[]): LimitHeaders {
   const headers: Record<string, string> = {};
-  addHeaders("requests");
-  addHeaders("tokens");
-  return headers;
-
-  function addHeaders(measure: "requests" | "tokens"): void {
-    let limit = 0;
-    let nearest: CounterState | undefined;
-    rules.forEach((rule, index) => {
-      const state = states[index];
-      if (rule.kind !== "minute" || rule.measure !== measure || state === undefined) return;
-      if (nearest !== undefined && state.remaining >= nearest.remaining) return;
-      [limit, nearest] = [rule.limit, state];
-    });
-    if (nearest === undefined) return;
+  for (const measure of ["requests", "tokens"] as const) {
+    const nearest = nearestLimit(measure, rules, states);
+    if (nearest === undefined) continue;
+    const { limit, state } = nearest;
     headers[`x-ratelimit-limit-${measure}`] = String(limit);
-    headers[`x-ratelimit-remaining-${measure}`] = String(Math.floor(nearest.remaining));
-    headers[`x-ratelimit-reset-${measure}`] = formatReset(nearest.resetMs);
+    headers[`x-ratelimit-remaining-${measure}`] = String(Math.floor(state.remaining));
+    headers[`x-ratelimit-reset-${measure}`] = formatReset(state.resetMs);
   }
+  return headers;
+}
+
+/** Of several limits of one measure a minute, the one that will be reached first. */
+function nearestLimit(measure: Measure, rules: readonly Rule[], states: readonly CounterState[]) {
+  let nearest: { readonly limit: number; readonly state: CounterState } | undefined;
+  for (let index = 0; index < rules.length; index++) {
+    const [rule, state] = [rules[index], states[index]];
+    if (rule?.kind !== "minute" || rule.measure !== measure || state === undefined) continue;
+    if (nearest === undefined || state.remaining < nearest.state.remaining) nearest = { limit: rule.limit, state };
+  }
+  return nearest;
 }
 
 /** `120ms`, `1s`, `1m1s`, as OpenAI writes them. */

@@ -68,11 +68,11 @@ export class LocalLedger implements LimitLedger {
     this.#sweep(now);
     let refused = -1;
     let retryAfterMs = 0;
-    takes.forEach((take, index) => {
-      const waitMs = this.#waitFor(take, now);
+    for (let index = 0; index < takes.length; index++) {
+      const waitMs = this.#waitFor(takes[index] as Take, now);
       // Coming back for one limit to be refused by the next would be a wasted way.
       if (waitMs > retryAfterMs) [refused, retryAfterMs] = [index, waitMs];
-    });
+    }
     if (refused !== -1) {
       return { ok: false, refused, retryAfterMs, states: takes.map((take) => this.#state(take, now)) };
     }
@@ -144,7 +144,8 @@ export class LocalLedger implements LimitLedger {
   }
 
   #lentOf(take: Take): number {
-    return this.#lent.get(lentKey(take)) ?? 0;
+    // Most ledgers lend nothing, and a key costs a string.
+    return this.#lent.size === 0 ? 0 : (this.#lent.get(lentKey(take)) ?? 0);
   }
 
   /** Zero when there is room. */
@@ -184,21 +185,24 @@ export class LocalLedger implements LimitLedger {
   }
 
   #state(take: Take, now: number): CounterState {
-    const left = (used: number) => Math.max(0, take.limit - used - this.#lentOf(take));
+    const free = take.limit - this.#lentOf(take);
     if (take.kind === "minute") {
       const minute = this.#minute(take.counter);
-      return { remaining: left(minute.sum(now)), resetMs: minute.untilEmpty(now) };
+      return { remaining: Math.max(0, free - minute.sum(now)), resetMs: minute.untilEmpty(now) };
     }
-    if (take.kind === "place") return { remaining: left(this.#place(take.counter).taken), resetMs: placeRetryMs };
-    return { remaining: left(spentOf(this.#period(take.counter, take.period))), resetMs: take.leftMs };
+    if (take.kind === "place") {
+      return { remaining: Math.max(0, free - this.#place(take.counter).taken), resetMs: placeRetryMs };
+    }
+    const spent = spentOf(this.#period(take.counter, take.period));
+    return { remaining: Math.max(0, free - spent), resetMs: take.leftMs };
   }
 
   #minute(counter: string): SlidingMinute {
-    return getOrMake(this.#minutes, counter, () => new SlidingMinute());
+    return getOrMake(this.#minutes, counter, newMinute);
   }
 
   #place(counter: string): Places {
-    return getOrMake(this.#places, counter, () => ({ taken: 0 }));
+    return getOrMake(this.#places, counter, newPlaces);
   }
 
   /** The counter of this period, or of a later one that has begun. */
@@ -226,6 +230,9 @@ function lentKey(take: Take): string {
 function spentOf({ known, settled, reserved }: Period): number {
   return known + settled + reserved;
 }
+
+const newMinute = (): SlidingMinute => new SlidingMinute();
+const newPlaces = (): Places => ({ taken: 0 });
 
 function getOrMake<T>(map: Map<string, T>, key: string, make: () => T): T {
   const known = map.get(key);

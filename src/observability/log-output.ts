@@ -3,17 +3,23 @@ import type { LogDestination } from "./logger.ts";
 
 /** Lines that are not urgent wait no longer than this for others. One write for many lines costs what one line costs. */
 const batchMs = 100;
-const batchCharactersMax = 64 * 1024;
+const batchBytesMax = 64 * 1024;
 /** What a reader that has stopped reading may leave waiting; lines beyond it are lost, and the process goes on. */
-const waitingCharactersMax = 4 * 1024 * 1024;
+const waitingBytesMax = 4 * 1024 * 1024;
+/** UTF-8 takes no more for a unit of a JavaScript string. */
+const bytesPerUnitMax = 3;
 const stdoutDescriptor = 1;
+const nothing = Buffer.alloc(0);
 
 /**
  * Lines to a file descriptor. A line after a pause goes out at once; in a rush they go out ten times a second. Urgent lines
  * take everything before them along. A descriptor that fails costs lines and never the process.
+ *
+ * Lines wait as bytes: as strings they would live just long enough to be moved twice by the collector.
  */
 export class LogOutput implements LogDestination {
-  #waiting = "";
+  #waiting: Buffer = nothing;
+  #length = 0;
   #timer: NodeJS.Timeout | undefined;
   #lastFlush = Number.NEGATIVE_INFINITY;
   #isBroken = false;
@@ -24,25 +30,36 @@ export class LogOutput implements LogDestination {
   }
 
   write(line: string, isUrgent = false): void {
-    if (this.#isBroken || this.#waiting.length > waitingCharactersMax) return;
-    this.#waiting += line;
-    if (isUrgent || this.#waiting.length > batchCharactersMax) this.flush();
+    if (this.#isBroken || !this.#makeRoom(line.length * bytesPerUnitMax)) return;
+    this.#length += this.#waiting.write(line, this.#length);
+    if (isUrgent || this.#length > batchBytesMax) this.flush();
     else if (this.#timer === undefined) this.#begin();
   }
 
   flush(): void {
-    if (this.#isBroken || this.#waiting === "") return;
+    if (this.#isBroken || this.#length === 0) return;
     this.#lastFlush = performance.now();
-    const bytes = Buffer.from(this.#waiting);
-    this.#waiting = "";
     let at = 0;
     try {
-      while (at < bytes.length) at += writeSync(this.#descriptor, bytes, at);
+      while (at < this.#length) at += writeSync(this.#descriptor, this.#waiting, at, this.#length - at);
+      this.#length = 0;
     } catch (error) {
       // A full pipe takes the rest later; a closed one takes nothing any more.
-      if ((error as NodeJS.ErrnoException).code === "EAGAIN") this.#waiting = bytes.toString("utf8", at);
-      else this.#isBroken = true;
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") {
+        this.#waiting.copyWithin(0, at, this.#length);
+        this.#length -= at;
+      } else this.#isBroken = true;
     }
+  }
+
+  /** Whether there is room for so many bytes now. */
+  #makeRoom(bytes: number): boolean {
+    if (this.#length + bytes <= this.#waiting.length) return true;
+    if (this.#length > waitingBytesMax) return false;
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * batchBytesMax, 2 * (this.#length + bytes)));
+    this.#waiting.copy(larger, 0, 0, this.#length);
+    this.#waiting = larger;
+    return true;
   }
 
   #begin(): void {

@@ -1,6 +1,6 @@
 import type { LogFields, Logger } from "../base/logger.ts";
 import { stdoutLog } from "./log-output.ts";
-import { redactFields, redactText } from "./redact.ts";
+import { redactedMember, redactText } from "./redact.ts";
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -60,8 +60,9 @@ function wrap(sink: Sink, bound: string): Logger {
   };
 }
 
-/** Fields as the members of a JSON object, with a comma before each. */
+/** Fields as the members of a JSON object, with a comma before each. What is undefined is left out. */
 function membersOf(fields: LogFields): string {
-  const json = JSON.stringify(redactFields(fields));
-  return json === "{}" ? "" : `,${json.slice(1, -1)}`;
+  let members = "";
+  for (const name in fields) if (fields[name] !== undefined) members += redactedMember(name, fields[name]);
+  return members;
 }

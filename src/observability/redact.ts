@@ -35,28 +35,49 @@ export function redactText(text: string): string {
   return text.replace(bearerPattern, `$1${redacted}`).replace(keyPattern, redacted);
 }
 
-/** A copy fit for a log line: secrets are replaced by `[redacted]`, errors become plain objects. */
-export function redactFields(fields: Readonly<Record<string, unknown>>, depth = 0): Record<string, unknown> {
+/** Texts that stand in JSON as they are: nearly every one. */
+const plain = /^[A-Za-z0-9_./: -]*$/;
+
+/**
+ * A field as a member of a JSON object, with a comma before it: secrets are replaced by `[redacted]`, errors become
+ * plain objects.
+ */
+export function redactedMember(name: string, value: unknown): string {
+  const { isSecret, start } = knownName(name);
+  if (isSecret && hasContent(value)) return `${start}"${redacted}"`;
+  if (typeof value === "number") return start + (Number.isFinite(value) ? value : "null");
+  if (typeof value === "string" && plain.test(value) && !suspicion.test(value)) return `${start}"${value}"`;
+  return start + (JSON.stringify(redactValue(value, 0)) ?? "null");
+}
+
+/** A copy fit for a log line. */
+function redactFields(fields: Readonly<Record<string, unknown>>, depth = 0): Record<string, unknown> {
   const copy: Record<string, unknown> = {};
   for (const name of Object.keys(fields)) {
     const value = fields[name];
     if (value === undefined) continue;
-    copy[name] = isSecretName(name) && hasContent(value) ? redacted : redactValue(value, depth);
+    copy[name] = knownName(name).isSecret && hasContent(value) ? redacted : redactValue(value, depth);
   }
   return copy;
 }
 
-/** Verdicts on names seen so far: the same few stand on every line. */
-const verdicts = new Map<string, boolean>();
-const verdictsMax = 1_000;
+interface KnownName {
+  readonly isSecret: boolean;
+  /** The beginning of a member of this name. */
+  readonly start: string;
+}
 
-function isSecretName(name: string): boolean {
-  let verdict = verdicts.get(name);
-  if (verdict === undefined) {
-    verdict = secretNames.has(name.toLowerCase().replaceAll(/[-_]/g, ""));
-    if (verdicts.size < verdictsMax) verdicts.set(name, verdict);
-  }
-  return verdict;
+/** Names seen so far: the same few stand on every line. */
+const knownNames = new Map<string, KnownName>();
+const knownNamesMax = 1_000;
+
+function knownName(name: string): KnownName {
+  const known = knownNames.get(name);
+  if (known !== undefined) return known;
+  const isSecret = secretNames.has(name.toLowerCase().replaceAll(/[-_]/g, ""));
+  const fresh = { isSecret, start: `,${JSON.stringify(name)}:` };
+  if (knownNames.size < knownNamesMax) knownNames.set(name, fresh);
+  return fresh;
 }
 
 /** Absent, null and boolean values tell no secret, and whether there was one is worth knowing. */

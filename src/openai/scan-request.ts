@@ -19,11 +19,11 @@ export interface RequestScan {
   readonly answerTokensMax: number | undefined;
 }
 
-export interface FeatureNeeds {
+export type FeatureNeeds = {
   readonly tools: boolean;
   readonly vision: boolean;
   readonly json_schema: boolean;
-}
+};
 
 /** Keys of a message part that carries an image, in chat completions and in responses. */
 const imageKeys = new Set(["image_url", "input_image"]);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import { recordsConfigSchema } from "./config.ts";
-import { RecordStore } from "./record-store.ts";
+import { type KeptRequest, RecordStore } from "./record-store.ts";
 import type { RequestRecord } from "./request-record.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
@@ -31,6 +31,14 @@ function makeRecord(id: string, rest: Partial<RequestRecord> = {}): RequestRecor
   };
 }
 
+/** A request as it is kept whose record this is. */
+function keep(id: string, rest: Partial<RequestRecord> = {}): KeptRequest {
+  const record = makeRecord(id, rest);
+  const { model, resolved_model: resolvedModel, key, code, attempts } = record;
+  const isNotable = code !== undefined || attempts.length > 1;
+  return { id, model, resolvedModel, key, code, isNotable, toRecord: () => record };
+}
+
 async function withDirectory(run: (directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "nexus-records-"));
   try {
@@ -52,7 +60,7 @@ function openStore(directory: string | undefined, settings: Record<string, numbe
 
 test("the ring keeps the newest and gives them newest first", async () => {
   const store = openStore(undefined, { memoryMax: 3 });
-  for (const id of ["a", "b", "c", "d"]) store.add(makeRecord(id));
+  for (const id of ["a", "b", "c", "d"]) store.add(keep(id));
   assert.deepEqual(
     (await store.list({}, 10)).map(({ id }) => id),
     ["d", "c", "b"],
@@ -63,8 +71,8 @@ test("the ring keeps the newest and gives them newest first", async () => {
 
 test("a filter leaves out what was not asked for", async () => {
   const store = openStore(undefined);
-  store.add(makeRecord("a", { model: "one" }));
-  store.add(makeRecord("b", { model: "two", code: "backend_error", key: "k" }));
+  store.add(keep("a", { model: "one" }));
+  store.add(keep("b", { model: "two", code: "backend_error", key: "k" }));
   assert.deepEqual(
     (await store.list({ failed: true }, 9)).map(({ id }) => id),
     ["b"],
@@ -83,8 +91,8 @@ test("a filter leaves out what was not asked for", async () => {
 test("what has left memory is found on disk, by another process too, and what is not the asker's is not", () =>
   withDirectory(async (directory) => {
     const store = openStore(directory, { memoryMax: 1 });
-    store.add(makeRecord("old", { key: "mine" }));
-    store.add(makeRecord("new"));
+    store.add(keep("old", { key: "mine" }));
+    store.add(keep("new"));
     await store.close();
     assert.equal((await store.find("old"))?.key, "mine");
     assert.equal((await openStore(directory, {}, "two").find("old"))?.key, "mine");
@@ -95,7 +103,7 @@ test("what has left memory is found on disk, by another process too, and what is
 test("half a line and a foreign file in the directory hide nothing", () =>
   withDirectory(async (directory) => {
     const store = openStore(directory, { memoryMax: 0 });
-    store.add(makeRecord("whole"));
+    store.add(keep("whole"));
     await store.close();
     const [file = ""] = await readdir(directory);
     await appendFile(join(directory, file), '{"id":"half","trace');
@@ -107,8 +115,8 @@ test("half a line and a foreign file in the directory hide nothing", () =>
 test("above the rate only what failed is written, and that is bounded too", () =>
   withDirectory(async (directory) => {
     const store = openStore(directory, { memoryMax: 0, diskPerSecondMax: 2 });
-    for (let turn = 0; turn < 5; turn++) store.add(makeRecord(`good-${turn}`));
-    for (let turn = 0; turn < 5; turn++) store.add(makeRecord(`bad-${turn}`, { code: "backend_error" }));
+    for (let turn = 0; turn < 5; turn++) store.add(keep(`good-${turn}`));
+    for (let turn = 0; turn < 5; turn++) store.add(keep(`bad-${turn}`, { code: "backend_error" }));
     await store.close();
     assert.equal(store.dropped, 6);
     assert.notEqual(await store.find("bad-1"), undefined);
@@ -122,7 +130,7 @@ test("the room on disk is kept, the oldest segments go first", () =>
       await writeFile(join(directory, `old-${String(turn).padStart(13, "0")}.jsonl`), big);
     }
     const store = openStore(directory, { diskBytesMax: 6_500_000 });
-    store.add(makeRecord("a"));
+    store.add(keep("a"));
     await store.close();
     const names = await readdir(directory);
     const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size));
@@ -135,7 +143,7 @@ test("a disk that cannot be written costs records and nothing else", () =>
     const path = join(directory, "file");
     await writeFile(path, "");
     const store = openStore(path);
-    store.add(makeRecord("a"));
+    store.add(keep("a"));
     await store.close();
     assert.equal(store.dropped, 1);
     assert.equal((await store.find("a"))?.id, "a");
@@ -146,10 +154,10 @@ test("other settings keep the newest that fit, in memory at once and on disk fro
     const store = openStore(directory, { memoryMax: 4 });
     const idsAfter = async (settings: Record<string, number>, ...added: string[]) => {
       store.configure(recordsConfigSchema.parse(settings));
-      for (const id of added) store.add(makeRecord(id));
+      for (const id of added) store.add(keep(id));
       return (await store.list({}, 10)).map(({ id }) => id).join("");
     };
-    for (const id of ["a", "b", "c", "d", "e"]) store.add(makeRecord(id));
+    for (const id of ["a", "b", "c", "d", "e"]) store.add(keep(id));
     assert.equal(await idsAfter({ memoryMax: 2 }), "ed");
     assert.equal(await idsAfter({ memoryMax: 2 }, "f"), "fe");
     assert.equal(await idsAfter({ memoryMax: 4 }), "fe");

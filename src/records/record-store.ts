@@ -16,6 +16,19 @@ export interface RecordStoreOptions {
   readonly log: Logger;
 }
 
+/** A request that has ended, as memory keeps it. Most are never asked for: their record is written when one is. */
+export interface KeptRequest {
+  readonly id: string;
+  readonly model: string | undefined;
+  readonly resolvedModel: string | undefined;
+  readonly key: string | undefined;
+  /** Of the error that the client was told. */
+  readonly code: string | undefined;
+  /** Kept on disk rather than others: it failed, or took more than one attempt. */
+  readonly isNotable: boolean;
+  toRecord(): RequestRecord;
+}
+
 /** What other processes have in memory that serve the same address. */
 export interface RecordPeers {
   record(id: string): Promise<readonly RequestRecord[]>;
@@ -41,10 +54,10 @@ export class RecordStore {
   readonly #options: RecordStoreOptions;
   readonly #files: RecordFiles | undefined;
   /** A ring: the newest stands before `#next`. */
-  #ring: RequestRecord[] = [];
+  #ring: KeptRequest[] = [];
   #next = 0;
   #settings: RecordsConfig;
-  #pending: RequestRecord[] = [];
+  #pending: KeptRequest[] = [];
   #pendingNotable = 0;
   #dropped = 0;
   #cancelFlush: (() => void) | undefined;
@@ -71,13 +84,13 @@ export class RecordStore {
     return this.#dropped + (this.#files?.dropped ?? 0);
   }
 
-  add(record: RequestRecord): void {
+  add(request: KeptRequest): void {
     const { memoryMax, diskBytesMax } = this.#settings;
     if (memoryMax > 0) {
-      this.#ring[this.#next] = record;
+      this.#ring[this.#next] = request;
       this.#next = (this.#next + 1) % memoryMax;
     }
-    if (this.#files !== undefined && diskBytesMax > 0) this.#queue(record);
+    if (this.#files !== undefined && diskBytesMax > 0) this.#queue(request);
   }
 
   /** The newest record with this id, or undefined. `isWanted` hides what the asker may not see. */
@@ -96,8 +109,9 @@ export class RecordStore {
 
   /** As `find`, from this process's memory alone. */
   findHere(id: string, isWanted: (record: RequestRecord) => boolean = () => true): RequestRecord | undefined {
-    for (const record of this.#newestFirst()) if (record.id === id && isWanted(record)) return record;
-    return this.#pending.findLast((record) => record.id === id && isWanted(record));
+    const isAsked = (request: KeptRequest) => request.id === id && isWanted(request.toRecord());
+    const found = this.#newestFirst().find(isAsked) ?? this.#pending.findLast(isAsked);
+    return found?.toRecord();
   }
 
   /** The newest first, from the memory of this process and its peers. */
@@ -112,9 +126,9 @@ export class RecordStore {
   /** The newest first, from this process's memory alone. */
   listHere(filter: RecordFilter, limit: number): readonly RequestRecord[] {
     const found: RequestRecord[] = [];
-    for (const record of this.#newestFirst()) {
+    for (const request of this.#newestFirst()) {
       if (found.length >= limit) break;
-      if (matches(record, filter)) found.push(record);
+      if (matches(request, filter)) found.push(request.toRecord());
     }
     return found;
   }
@@ -125,15 +139,15 @@ export class RecordStore {
     await this.#writing;
   }
 
-  #queue(record: RequestRecord): void {
+  #queue(request: KeptRequest): void {
     const { diskPerSecondMax } = this.#settings;
-    const isNotable = record.code !== undefined || record.attempts.length > 1;
+    const { isNotable } = request;
     const ordinary = this.#pending.length - this.#pendingNotable;
     if (isNotable ? this.#pendingNotable >= diskPerSecondMax : ordinary >= diskPerSecondMax) {
       this.#dropped++;
       return;
     }
-    this.#pending.push(record);
+    this.#pending.push(request);
     if (isNotable) this.#pendingNotable++;
     this.#cancelFlush ??= this.#options.clock.after(flushMs, () => this.#flush());
   }
@@ -141,27 +155,28 @@ export class RecordStore {
   #flush(): void {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
-    const records = this.#pending;
+    const requests = this.#pending;
     this.#pending = [];
     this.#pendingNotable = 0;
-    if (records.length === 0 || this.#files === undefined) return;
+    if (requests.length === 0 || this.#files === undefined) return;
     const files = this.#files;
+    const records = requests.map((request) => request.toRecord());
     this.#writing = this.#writing.then(() => files.append(records));
   }
 
-  *#newestFirst(): Generator<RequestRecord> {
+  *#newestFirst(): Generator<KeptRequest> {
     const { length } = this.#ring;
     for (let back = 1; back <= length; back++) {
-      const record = this.#ring[(this.#next - back + length) % length];
-      if (record !== undefined) yield record;
+      const request = this.#ring[(this.#next - back + length) % length];
+      if (request !== undefined) yield request;
     }
   }
 }
 
-function matches(record: RequestRecord, { model, failed, key }: RecordFilter): boolean {
+function matches(request: KeptRequest, { model, failed, key }: RecordFilter): boolean {
   return (
-    (model === undefined || record.model === model || record.resolved_model === model) &&
-    (failed !== true || record.code !== undefined) &&
-    (key === undefined || record.key === key)
+    (model === undefined || request.model === model || request.resolvedModel === model) &&
+    (failed !== true || request.code !== undefined) &&
+    (key === undefined || request.key === key)
   );
 }

@@ -12,43 +12,40 @@ import { raceHedge } from "./race-hedge.ts";
  */
 export async function tryCandidates<C extends Keyed, A>(effects: AttemptEffects<C, A>, limits: TryLimits): Promise<A> {
   const deadline = openDeadline(limits);
+  const run: Run<C, A> = { effects, limits, signal: deadline.signal, tried: new Set(), sent: 0 };
+  let failure: AttemptFailure | undefined;
+  let lastKey = "";
+  let isRepeated = false;
   try {
-    return await tryInTurn({ effects, limits, signal: deadline.signal, tried: new Set(), sent: 0 });
+    for (;;) {
+      if (run.signal.aborted) throw clientClosed();
+      if (failure !== undefined && run.sent >= limits.attemptsMax) throw exhausted(failure);
+      const giveBack = failure && (await takeRetry(failure, run));
+      if (failure !== undefined && giveBack === undefined) throw failure.error;
+      try {
+        let slot = effects.next(run.tried);
+        if (slot === undefined && failure?.kind === "reset" && !isRepeated) {
+          isRepeated = true;
+          run.tried.delete(lastKey);
+          slot = effects.next(run.tried);
+        }
+        if (slot === undefined) throw failure === undefined ? noCandidate() : exhausted(failure);
+        const taken = slot instanceof Promise ? await slot : slot;
+        lastKey = taken.candidate.key;
+        return await (limits.hedgeAfterMs === undefined ? attempt(taken, run) : raceHedge(taken, run));
+      } catch (thrown) {
+        if (!isAttemptFailure(thrown)) throw thrown;
+        failure = thrown;
+      } finally {
+        giveBack?.();
+      }
+    }
   } catch (error) {
     if (limits.signal.aborted) throw clientClosed();
     if (deadline.signal.aborted) throw deadlineError();
     throw error;
   } finally {
     deadline.close();
-  }
-}
-
-async function tryInTurn<C extends Keyed, A>(run: Run<C, A>): Promise<A> {
-  const { effects, limits, tried } = run;
-  let failure: AttemptFailure | undefined;
-  let lastKey = "";
-  let isRepeated = false;
-  for (;;) {
-    if (run.signal.aborted) throw clientClosed();
-    if (failure !== undefined && run.sent >= limits.attemptsMax) throw exhausted(failure);
-    const giveBack = failure && (await takeRetry(failure, run));
-    if (failure !== undefined && giveBack === undefined) throw failure.error;
-    try {
-      let slot = await effects.next(tried);
-      if (slot === undefined && failure?.kind === "reset" && !isRepeated) {
-        isRepeated = true;
-        tried.delete(lastKey);
-        slot = await effects.next(tried);
-      }
-      if (slot === undefined) throw failure === undefined ? noCandidate() : exhausted(failure);
-      lastKey = slot.candidate.key;
-      return await (limits.hedgeAfterMs === undefined ? attempt(slot, run) : raceHedge(slot, run));
-    } catch (thrown) {
-      if (!isAttemptFailure(thrown)) throw thrown;
-      failure = thrown;
-    } finally {
-      giveBack?.();
-    }
   }
 }
 

@@ -49,30 +49,28 @@ interface Tier {
 export function choose(preparation: Preparation, filter: LiveFilter, rules: ChoiceRules): Choice {
   const survey = new Survey(filter, rules);
   const tiers: Tier[] = [];
-  for (const ranks of byTier(preparation.ranks)) {
+  for (const ranks of preparation.tiers) {
     const tier = survey.tier(ranks);
     if (tier.groups.length > 0) tiers.push(tier);
     if (survey.isEnough && !overflows(tier, rules)) break;
   }
-  const calm = tiers.filter((tier) => !overflows(tier, rules));
-  const groups = [...calm, ...tiers.filter((tier) => !calm.includes(tier))].flatMap((tier) => tier.groups);
+  const groups = inOrder(tiers, rules);
   const { rejected, spared } = survey;
   // What passive signals say never takes out the last instance: it is tried rather than refused.
   const isLastResort = groups.length === 0;
   return { groups: isLastResort ? lastResort(spared) : groups, rejected, isLastResort };
 }
 
-function overflows({ waitMs }: Tier, { overflowAfterMs }: ChoiceRules): boolean {
-  return overflowAfterMs !== undefined && waitMs > overflowAfterMs;
+/** Those with too long a queue come last, where there is something else. */
+function inOrder(tiers: readonly Tier[], rules: ChoiceRules): readonly Group[] {
+  const [first, second] = tiers;
+  if (first !== undefined && second === undefined) return first.groups;
+  const calm = tiers.filter((tier) => !overflows(tier, rules));
+  return [...calm, ...tiers.filter((tier) => !calm.includes(tier))].flatMap((tier) => tier.groups);
 }
 
-function* byTier(ranks: readonly Rank[]): Generator<readonly Rank[]> {
-  for (let at = 0; at < ranks.length; ) {
-    const tier = ranks[at]?.tier;
-    const end = ranks.findIndex((rank, place) => place > at && rank.tier !== tier);
-    yield ranks.slice(at, end === -1 ? undefined : end);
-    at = end === -1 ? ranks.length : end;
-  }
+function overflows({ waitMs }: Tier, { overflowAfterMs }: ChoiceRules): boolean {
+  return overflowAfterMs !== undefined && waitMs > overflowAfterMs;
 }
 
 /** One pass over the prospects, the best ranks first, until enough are found. */
@@ -103,14 +101,10 @@ class Survey {
       const loadedWaitMs = shortestWait(loaded);
       // Where the loaded ones have a queue, loading it once more may be quicker.
       const cold = this.isEnough && loadedWaitMs === 0 ? [] : this.#gather(rank.cold);
-      const isQuicker = (standing: Standing) => delayOf(standing) < loadedWaitMs;
-      this.#add(groups, cold.filter(isQuicker), byDelay);
+      const [quicker, slower] = cold.length === 0 ? [cold, cold] : partition(cold, loadedWaitMs);
+      this.#add(groups, quicker, byDelay);
       this.#add(groups, loaded, byLoad, this.#rules.prefixHash);
-      this.#add(
-        groups,
-        cold.filter((standing) => !isQuicker(standing)),
-        byDelay,
-      );
+      this.#add(groups, slower, byDelay);
       waitMs = Math.min(waitMs, loadedWaitMs, shortestWait(cold));
     }
     return { groups, waitMs };
@@ -151,10 +145,10 @@ class Survey {
 
   #add(groups: Group[], standings: readonly Standing[], order: Order, prefixHash?: number): void {
     if (standings.length === 0) return;
-    const sorted = standings.toSorted(order);
+    const sorted = standings.length === 1 ? standings : standings.toSorted(order);
     const affine = prefixHash === undefined ? undefined : pickAffine(standings, prefixHash);
-    const others = sorted.filter((standing) => standing !== affine);
-    groups.push({ standings: affine === undefined ? sorted : [affine, ...others], affine });
+    if (affine === undefined) groups.push({ standings: sorted, affine });
+    else groups.push({ standings: [affine, ...sorted.filter((standing) => standing !== affine)], affine });
   }
 }
 
@@ -186,7 +180,15 @@ function magnitudeOf(ms: number): number {
 }
 
 function shortestWait(standings: readonly Standing[]): number {
-  return standings.reduce((least, { waitMs }) => Math.min(least, waitMs), Number.POSITIVE_INFINITY);
+  let least = Number.POSITIVE_INFINITY;
+  for (const { waitMs } of standings) least = Math.min(least, waitMs);
+  return least;
+}
+
+/** Those that would begin within this time, and the others. */
+function partition(standings: readonly Standing[], withinMs: number): [readonly Standing[], readonly Standing[]] {
+  const isQuicker = (standing: Standing) => delayOf(standing) < withinMs;
+  return [standings.filter(isQuicker), standings.filter((standing) => !isQuicker(standing))];
 }
 
 /** Those that are left out for a while: by tier, the best first. */

@@ -16,11 +16,16 @@ export interface Standing {
   readonly load: number;
 }
 
+function no(key: string, reason: RejectionReason, text: string): Rejection {
+  return { key, reason, text };
+}
+
 /** What the moment says about prospects: keys, context, drains, probes, passive signals. Made once a request. */
 export class LiveFilter {
   readonly #request: RouteRequest;
   readonly #context: RoutingContext;
-  readonly #allows: (model: string) => boolean;
+  /** Undefined when it allows all. */
+  readonly #allows: ((model: string) => boolean) | undefined;
   readonly #drains: Drains | undefined;
 
   constructor(request: RouteRequest, context: RoutingContext, model: string) {
@@ -30,31 +35,32 @@ export class LiveFilter {
     this.#drains = drainsOf(context.index.snapshot.policy);
     // Who may use a name may use what the operator lets it mean.
     const allowsAll = isAllowed === undefined || isAllowed(request.model) || isAllowed(model);
-    this.#allows = allowsAll ? () => true : isAllowed;
+    this.#allows = allowsAll ? undefined : isAllowed;
   }
 
   /** Undefined when the instance can take the request. */
   reject({ offer }: Prospect, condition: InstanceCondition): Rejection | undefined {
     const { key, record, model } = offer;
-    const no = (reason: RejectionReason, text: string): Rejection => ({ key, reason, text });
-    if (!this.#allows(model.id)) return no("key", "the key may not use this model");
+    if (this.#allows !== undefined && !this.#allows(model.id)) return no(key, "key", "the key may not use this model");
     const { contextTokens } = this.#request;
     if (contextTokens !== undefined && model.context_window !== null && contextTokens.atLeast > model.context_window) {
       const { atLeast, source } = contextTokens;
       return no(
+        key,
         "context",
         `the prompt has at least ${atLeast} tokens (${source}), and the model takes ${model.context_window}`,
       );
     }
     const drain = this.#drains?.find(record, key);
-    if (drain !== undefined) return no("drained", `the ${drain.kind} is drained${drain.reason && `: ${drain.reason}`}`);
-    if (condition.unready !== undefined) return no("unready", condition.unready);
+    if (drain !== undefined)
+      return no(key, "drained", `the ${drain.kind} is drained${drain.reason && `: ${drain.reason}`}`);
+    if (condition.unready !== undefined) return no(key, "unready", condition.unready);
     // While the registry is away, what the gateway sees for itself is newer than what the record says.
     if (record.state !== "ready" && !(this.#context.index.snapshot.stale && record.state !== "draining")) {
-      return no(record.state, record.state_reason || record.state);
+      return no(key, record.state, record.state_reason || record.state);
     }
-    if (condition.ejected !== undefined) return no("ejected", condition.ejected);
-    if (condition.limited !== undefined) return no("limited", condition.limited);
+    if (condition.ejected !== undefined) return no(key, "ejected", condition.ejected);
+    if (condition.limited !== undefined) return no(key, "limited", condition.limited);
     return undefined;
   }
 

@@ -86,7 +86,6 @@ function planWithin(request: RouteRequest, context: RoutingContext, max: number)
   const { refused } = preparation;
   const rejectedCount = Math.min(max, refused.length + choice.rejected.length);
   const { candidateModels } = question;
-  const failed = { request, context, model, route, candidateModels, rejected: concat(refused, choice.rejected) };
   let rejected: readonly Rejection[] | undefined;
   return {
     model,
@@ -97,7 +96,13 @@ function planWithin(request: RouteRequest, context: RoutingContext, max: number)
       return rejected;
     },
     omitted: Math.max(0, preparation.size - candidates.length - rejectedCount),
-    failure: candidates.length > 0 ? undefined : explainFailure(failed),
+    failure:
+      candidates.length > 0
+        ? undefined
+        : explainFailure({
+            ...{ request, context, model, route, candidateModels },
+            rejected: concat(refused, choice.rejected),
+          }),
   };
 }
 
@@ -111,7 +116,7 @@ function toQuestion(
     candidateModels: candidateModelsOf(route, model, aliases),
     operation,
     ways,
-    needs: Object.keys(needs).filter((need) => needs[need] === true),
+    needs: trueOf(needs),
     hosts,
   };
 }
@@ -127,9 +132,18 @@ function candidateModelsOf(
   );
 }
 
-/** All that differs between two questions about one index with the same routes and hosts. */
+function trueOf(needs: RouteRequest["needs"]): readonly string[] {
+  const names: string[] = [];
+  for (const need in needs) if (needs[need] === true) names.push(need);
+  return names;
+}
+
+/**
+ * All that differs between two questions about one index with the same routes and hosts. The one part that clients
+ * choose, a model's name, comes last: whatever is in it, no two questions have the same key.
+ */
 function keyOf({ route, candidateModels, operation, ways, needs }: Question): string {
-  return JSON.stringify([route?.name, candidateModels, operation.id, ways, needs]);
+  return `${route?.name ?? ""}\n${operation.id}\n${ways.join(" ")}\n${needs.join(" ")}\n${candidateModels.join("\n")}`;
 }
 
 function* concat<L, R>(left: Iterable<L>, right: Iterable<R>): Generator<L | R> {
@@ -140,16 +154,19 @@ function* concat<L, R>(left: Iterable<L>, right: Iterable<R>): Generator<L | R> 
 /** What the moment left out before what records did: that is what one looks for. By instance, as people read it. */
 function listRejected(live: readonly Rejection[], refused: readonly Refusal[], max: number): readonly Rejection[] {
   const rest = refused.slice(0, Math.max(0, max - live.length));
+  if (live.length === 0 && refused.length === 0) return [];
   const listed = [...live.slice(0, max), ...rest.map(({ offer, reason, text }) => ({ key: offer.key, reason, text }))];
   return listed.sort((left, right) => (left.key === right.key ? 0 : left.key < right.key ? -1 : 1));
 }
 
 function toCandidates(groups: readonly Group[], limits: { max: number; lastResort: boolean }): readonly Candidate[] {
+  const { max, lastResort } = limits;
   const candidates: Candidate[] = [];
-  for (const [group, { standings, affine }] of groups.entries()) {
-    for (const standing of standings) {
-      if (candidates.length >= limits.max) return candidates;
-      candidates.push(toCandidate(standing, { group, lastResort: limits.lastResort, affinity: standing === affine }));
+  for (let group = 0; group < groups.length && candidates.length < max; group++) {
+    const { standings, affine } = groups[group] as Group;
+    for (let index = 0; index < standings.length && candidates.length < max; index++) {
+      const standing = standings[index] as Standing;
+      candidates.push(toCandidate(standing, { group, lastResort, affinity: standing === affine }));
     }
   }
   return candidates;

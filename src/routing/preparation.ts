@@ -22,6 +22,8 @@ export interface Rank {
 export interface Preparation {
   /** The best first: the lower tier, then the fewer features that nobody is sure of. */
   readonly ranks: readonly Rank[];
+  /** The same, those of one tier together. */
+  readonly tiers: readonly (readonly Rank[])[];
   readonly refused: readonly Refusal[];
   /** All offers that were looked at. */
   readonly size: number;
@@ -141,7 +143,7 @@ function toPreparation(ranks: Iterable<Rank>, refused: readonly Refusal[]): Prep
     .filter(({ loaded, cold }) => loaded.length + cold.length > 0)
     .sort((left, right) => left.tier - right.tier || left.unknownFeatures - right.unknownFeatures);
   const size = sorted.reduce((sum, { loaded, cold }) => sum + loaded.length + cold.length, refused.length);
-  return { ranks: sorted, refused, size };
+  return { ranks: sorted, tiers: [...Map.groupBy(sorted, ({ tier }) => tier).values()], refused, size };
 }
 
 /** An offer with two names has two histories: what is there already is not put in again, what is gone not taken out. */

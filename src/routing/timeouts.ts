@@ -21,7 +21,21 @@ export function timeoutsFor(
   layers: readonly (TimeoutLayer | undefined)[],
   defaults: Timeouts,
 ): Timeouts {
-  const said = layers.flatMap((layer) => [layer?.operations?.[operationId], layer]);
-  const first = (name: keyof Timeouts) => said.find((layer) => layer?.[name] !== undefined)?.[name] ?? defaults[name];
-  return { connectMs: first("connectMs"), firstTokenMs: first("firstTokenMs"), stallMs: first("stallMs") };
+  return {
+    connectMs: firstSaid("connectMs", operationId, layers) ?? defaults.connectMs,
+    firstTokenMs: firstSaid("firstTokenMs", operationId, layers) ?? defaults.firstTokenMs,
+    stallMs: firstSaid("stallMs", operationId, layers) ?? defaults.stallMs,
+  };
+}
+
+function firstSaid(
+  name: keyof Timeouts,
+  operationId: string,
+  layers: readonly (TimeoutLayer | undefined)[],
+): number | undefined {
+  for (const layer of layers) {
+    const said = layer?.operations?.[operationId]?.[name] ?? layer?.[name];
+    if (said !== undefined) return said;
+  }
+  return undefined;
 }

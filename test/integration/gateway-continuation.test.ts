@@ -31,7 +31,7 @@ async function notesOf(gateway: TestGateway, id: string): Promise<readonly strin
   throw new Error("there is no record");
 }
 
-async function start(t: { after(run: () => Promise<void>): void }, continueStreams: boolean) {
+async function start(t: { after(run: () => Promise<void>): void }, continueStreams: boolean, settings = {}) {
   const dies = await startFakeBackend("vllm", {
     models: [{ id: "tiny" }],
     words: ["One", " two", " three", " four"],
@@ -39,6 +39,7 @@ async function start(t: { after(run: () => Promise<void>): void }, continueStrea
   });
   const lives = await startFakeBackend("vllm", { models: [{ id: "tiny" }], words: [" five", " six", "."] });
   const gateway = await startTestGateway({
+    settings,
     routes: [
       {
         model: "tiny",
@@ -83,6 +84,14 @@ test("without the route's word a cut stream stays cut, and says so", async (t) =
   assert.match(text, /event: error/);
   assert.doesNotMatch(text, /\[DONE\]/);
   assert.equal(lives.generations, 0);
+});
+
+test("what is fetched elsewhere counts as a repetition: where the budget has no room, the stream stays cut", async (t) => {
+  const { gateway, lives } = await start(t, true, { retry: { budgetRatio: 0, budgetMin: 0 } });
+  const { id, text } = await ask(gateway);
+  assert.match(text, /event: error/);
+  assert.equal(lives.generations, 0);
+  assert.ok((await notesOf(gateway, id)).some((note) => note.startsWith("not continued: too many")));
 });
 
 test("an answer that must keep to a schema is not continued: nobody could go on in its middle", async (t) => {

@@ -112,6 +112,27 @@ describe("gateway: several instances", () => {
   });
 
   // proves: gateway.retry
+  it("asks anew for a whole answer that broke off or stalled before the client had any of it, within the budget", async () => {
+    for (const faults of [{ truncateAfterChunks: 1 }, { stallAfterChunks: 1 }]) {
+      gateway.reload({ settings: { timeouts: { firstTokenMs: 500, stallMs: 200 } } });
+      a.set({ faults });
+      const sentBefore = generationsOf(a) + generationsOf(b);
+      const answers = await Promise.all(Array.from({ length: 4 }, () => ask()));
+      assert.deepEqual(
+        new Set(answers.map(({ status, instance }) => `${status} ${instance}`)),
+        new Set(["200 chat/b"]),
+      );
+      assert.ok(generationsOf(a) + generationsOf(b) - sentBefore <= 8, "nobody asks more than twice");
+      a.set({ faults: {} });
+      await askUntil(({ instance }) => instance === "chat/a");
+    }
+    gateway.reload({ settings: { retry: { budgetRatio: 0, budgetMin: 0 } } });
+    a.set({ faults: { truncateAfterChunks: 1 } });
+    const { text } = await askUntil(({ status }) => status !== 200);
+    assert.match(text, /backend_disconnected/);
+  });
+
+  // proves: gateway.retry
   it("goes on to another instance after a reset, an overload, a refusal and a silence", async () => {
     for (const faults of [
       { resetBeforeHeaders: true },

@@ -1,5 +1,6 @@
-import { type OutgoingHttpHeader, STATUS_CODES } from "node:http";
+import type { OutgoingHttpHeader } from "node:http";
 import type { Socket } from "node:net";
+import { http } from "../../base/node-http.ts";
 import type { ClientReply } from "../client-io.ts";
 import { httpDate } from "./http-date.ts";
 import { keepAliveMs } from "./limits.ts";
@@ -33,7 +34,8 @@ export class FastReply implements ClientReply, Flushable {
   status = 200;
   headersSent = false;
   readonly #channel: ReplyChannel;
-  readonly #headers: [name: string, value: OutgoingHttpHeader][] = [];
+  readonly #names: string[] = [];
+  readonly #values: OutgoingHttpHeader[] = [];
   readonly #closeListeners: ((finished: boolean) => void)[] = [];
   #drainListeners: (() => void)[] = [];
   #isChunked = false;
@@ -58,9 +60,11 @@ export class FastReply implements ClientReply, Flushable {
 
   setHeader(name: string, value: OutgoingHttpHeader): void {
     const lower = name.toLowerCase();
-    const index = this.#headers.findIndex(([known]) => known === lower);
-    if (index === -1) this.#headers.push([lower, value]);
-    else this.#headers[index] = [lower, value];
+    const index = this.#names.indexOf(lower);
+    if (index === -1) {
+      this.#names.push(lower);
+      this.#values.push(value);
+    } else this.#values[index] = value;
   }
 
   writeHead(status: number, headers: Readonly<Record<string, OutgoingHttpHeader>> = {}): void {
@@ -71,8 +75,10 @@ export class FastReply implements ClientReply, Flushable {
     const hasBody = status !== 204 && status !== 304;
     let length: number | undefined = hasBody ? undefined : 0;
     let closes = false;
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n`;
-    for (const [name, value] of this.#headers) {
+    let text = `HTTP/1.1 ${status} ${http().STATUS_CODES[status] ?? ""}\r\n`;
+    for (let index = 0; index < this.#names.length; index++) {
+      const name = this.#names[index] ?? "";
+      const value = this.#values[index] ?? "";
       if (name === "content-length") {
         // Where there is no body, its length would be the beginning of the next answer to some readers.
         if (!hasBody) continue;
@@ -200,7 +206,7 @@ function joined(before: string, pieces: readonly Buffer[], length: number, after
     bytes.set(piece, at);
     at += piece.length;
   }
-  bytes.write(after, at, "latin1");
+  if (after !== "") bytes.write(after, at, "latin1");
   return bytes;
 }
 
