@@ -8,7 +8,7 @@ import { ControlClient, type ControlClientOptions } from "./control-client.ts";
 import { DurableFile } from "./durable-file.ts";
 import type { DrainTarget, Lease, Registry, RegistrySnapshot } from "./registry.ts";
 import { readWatchStream } from "./watch-stream.ts";
-import { type DecodedSnapshot, decodeSnapshot, emptySnapshot, encodeSnapshot, SnapshotDecoder } from "./wire.ts";
+import { type DecodedSnapshot, decodeSnapshotText, emptySnapshot, encodeSnapshot, SnapshotDecoder } from "./wire.ts";
 
 export interface ControlRegistryOptions extends ControlClientOptions {
   readonly log: Logger;
@@ -76,7 +76,7 @@ class RemoteRegistry implements ControlRegistry {
     if (cachePath !== undefined) {
       const render = () => `${encodeSnapshot(this.#snapshot)}\n`;
       this.#cache = new DurableFile({ path: cachePath, clock, log, render });
-      const cached = this.#cache.load((text) => decodeSnapshot(JSON.parse(text)));
+      const cached = this.#cache.load((text) => decodeSnapshotText(text));
       if (cached !== undefined) {
         this.#received = cached;
         this.#publish();
@@ -169,7 +169,7 @@ class RemoteRegistry implements ControlRegistry {
       silenceMsMax,
       signal: this.#closing.signal,
       onEvent: ({ event, data }) => {
-        if (event === "snapshot") this.#receive(decoder.snapshot(JSON.parse(data)));
+        if (event === "snapshot") this.#receive(decoder.snapshotText(data));
         else if (event === "change") this.#receive(decoder.change(JSON.parse(data)));
       },
     });

@@ -42,21 +42,43 @@ export function parseRecord(value: unknown, known?: ReadonlyMap<string, Instance
     if (key !== undefined && before !== undefined && texts.get(before) === text) {
       return { ok: true, key, record: before };
     }
-    const record = validate(text);
-    return typeof record === "string"
-      ? { ok: false, key, reason: record.slice(0, reasonLengthMax) }
-      : { ok: true, key: instanceKey(record), record };
+    // Parsed from the text and not taken as it is: the caller's own objects must be neither kept nor frozen.
+    return toParsed(key, isTooLarge(text) ? tooLarge : validate(JSON.parse(text)));
   } catch (error) {
     // Circular, throwing getters, or nested deeper than the stack: nothing that JSON could carry.
-    return { ok: false, key, reason: `cannot be read: ${describeError(error)}`.slice(0, reasonLengthMax) };
+    return toParsed(key, `cannot be read: ${describeError(error)}`);
   }
 }
 
+/** As `parseRecord`, of a record's JSON. Undefined when it is no JSON. */
+export function parseRecordText(text: string, known?: ReadonlyMap<string, InstanceRecord>): ParsedRecord | undefined {
+  const raw = parseJson(text);
+  if (raw === undefined) return undefined;
+  const key = keyOf(raw);
+  try {
+    const before = key === undefined ? undefined : known?.get(key);
+    if (before !== undefined && texts.get(before) === text) return toParsed(key, before);
+    return toParsed(key, isTooLarge(text) ? tooLarge : validate(raw));
+  } catch (error) {
+    return toParsed(key, `cannot be read: ${describeError(error)}`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function toParsed(key: string | undefined, record: InstanceRecord | string): ParsedRecord {
+  if (typeof record === "string") return { ok: false, key, reason: record.slice(0, reasonLengthMax) };
+  return { ok: true, key: instanceKey(record), record };
+}
+
 /** The record, or the reason why it is none. */
-function validate(text: string): InstanceRecord | string {
-  if (isTooLarge(text)) return tooLarge;
-  // Parsed from the text and not taken as it is: the caller's own objects must be neither kept nor frozen.
-  const raw: unknown = JSON.parse(text);
+function validate(raw: unknown): InstanceRecord | string {
   const parsed = instanceRecordSchema.safeParse(raw);
   if (!parsed.success) return describeIssues(parsed.error);
   const record = parsed.data;

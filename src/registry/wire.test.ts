@@ -5,7 +5,14 @@ import { makeRecord } from "../../test/support/records.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import type { RegistrySnapshot } from "./registry.ts";
 import { SortedMap } from "./sorted-map.ts";
-import { decodeSnapshot, emptySnapshot, encodeChange, encodeSnapshot, SnapshotDecoder } from "./wire.ts";
+import {
+  decodeSnapshot,
+  decodeSnapshotText,
+  emptySnapshot,
+  encodeChange,
+  encodeSnapshot,
+  SnapshotDecoder,
+} from "./wire.ts";
 
 const instanceName = fc.stringMatching(/^[a-z0-9]([a-z0-9._-]{0,3}[a-z0-9])?$/);
 const recordArbitrary = fc
@@ -56,10 +63,68 @@ test("a snapshot survives the wire, unpaired surrogates and line separators incl
     fc.property(snapshotArbitrary, (snapshot) => {
       const text = encodeSnapshot(snapshot);
       assert.deepEqual(plain(decodeSnapshot(JSON.parse(text))), plain(snapshot));
-      assert.equal(encodeSnapshot(decodeSnapshot(JSON.parse(text))), text);
+      assert.equal(encodeSnapshot(decodeSnapshotText(text)), text);
       assert.equal(text.split("\n").length, snapshot.instances.size === 0 ? 2 : snapshot.instances.size + 3);
     }),
   );
+});
+
+/** What a sender might list: good records, bad ones, things that are none, in any order and twice. */
+const listedArbitrary = fc.oneof(
+  { weight: 6, arbitrary: recordArbitrary },
+  { weight: 1, arbitrary: recordArbitrary.map((record) => ({ ...record, state: "?" })) },
+  { weight: 1, arbitrary: fc.constantFrom(null, 5, "instances", {}, { service: "chat" }) },
+);
+
+test("the text of a snapshot says what its value says, whatever is known, and keeps what stayed the same", () => {
+  fc.assert(
+    fc.property(
+      snapshotArbitrary,
+      fc.array(listedArbitrary, { maxLength: 12 }),
+      fc.boolean(),
+      fc.constantFrom("", "\n", " x", ",\n{}"),
+      (snapshot, strangers, isSorted, tail) => {
+        const known = decodeSnapshot(JSON.parse(encodeSnapshot(snapshot))).instances;
+        const listed: unknown[] = [...known.values()].filter((_, at) => at % 3 !== 1).concat(strangers as never);
+        const nameOf = (item: unknown) => String((item as { instance?: unknown } | null)?.instance);
+        if (isSorted) listed.sort((left, right) => (nameOf(left) < nameOf(right) ? -1 : 1));
+        const lines = listed.map((item) => JSON.stringify(item)).join(",\n");
+        const head = JSON.stringify({ version: 1, revision: 7, policy: snapshot.policy });
+        const text = `${head.slice(0, -1)},\n"instances":[\n${lines}\n]}${tail}`;
+        const read = (run: (decoder: SnapshotDecoder) => RegistrySnapshot) => {
+          try {
+            return run(new SnapshotDecoder(known));
+          } catch (error) {
+            return error instanceof SyntaxError ? "no JSON" : String(error);
+          }
+        };
+        const ofValue = read((decoder) => decoder.snapshot(JSON.parse(text)));
+        const ofText = read((decoder) => decoder.snapshotText(text));
+        if (typeof ofValue === "string" || typeof ofText === "string") return assert.equal(ofText, ofValue);
+        assert.deepEqual(plain(ofText), plain(ofValue));
+        for (const [key, record] of ofText.instances) {
+          if (known.get(key) === ofValue.instances.get(key)) assert.equal(record, known.get(key));
+        }
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
+
+test("another layout of the same JSON is read as well", () => {
+  const records = ["a", "b"].map((instance) => makeRecord({ service: "chat", instance }));
+  const snapshot = { ...emptySnapshot, revision: 3, instances: mapOf(records) };
+  const value = JSON.parse(encodeSnapshot(snapshot));
+  const nested = { ...value, later: { deep: 1, instances: [] } };
+  const mark = ',\n"instances":[\n';
+  const layouts = [
+    JSON.stringify(value, null, 2),
+    JSON.stringify(nested).replace(',"instances":[]', `${mark}]`),
+    encodeSnapshot(snapshot).replace(/\]\}$/, '], "later": 1}'),
+    encodeSnapshot(snapshot).replace('"metadata":', '\n"metadata":'),
+  ];
+  for (const text of layouts) assert.deepEqual(plain(decodeSnapshotText(text)), plain(snapshot), text);
+  assert.throws(() => decodeSnapshotText(encodeSnapshot(snapshot).slice(0, -3)), SyntaxError);
 });
 
 test("a chain of changes ends where whole snapshots end, and keeps what did not change", () => {

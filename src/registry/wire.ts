@@ -2,7 +2,8 @@ import { z } from "zod";
 import { type InstanceRecord, policySchema } from "../contract/instance-record.ts";
 import { describeIssues } from "../contract/parse.ts";
 import { deepFreeze } from "./deep-freeze.ts";
-import { parseRecord, recordText } from "./parse-record.ts";
+import { type ParsedRecord, parseRecord, parseRecordText, recordText } from "./parse-record.ts";
+import { RecordLines } from "./record-lines.ts";
 import type { RegistrySnapshot, RejectedRecord } from "./registry.ts";
 import { SortedMap } from "./sorted-map.ts";
 
@@ -64,13 +65,21 @@ export const emptySnapshot: DecodedSnapshot = Object.freeze({
   stale: false,
 });
 
-/** Reads one snapshot. @throws Error when it is none at all; single records that are bad are listed in `rejected`. */
+/**
+ * Reads one snapshot, of which `encodeSnapshot` made the text.
+ * @throws Error when it is none at all; single records that are bad are listed in `rejected`.
+ */
+export function decodeSnapshotText(text: string): DecodedSnapshot {
+  return new SnapshotDecoder().snapshotText(text);
+}
+
+/** As `decodeSnapshotText`, of a JSON value. */
 export function decodeSnapshot(value: unknown): DecodedSnapshot {
   return new SnapshotDecoder().snapshot(value);
 }
 
 /**
- * Reads a sequence of snapshots and changes, as JSON values. Every record is validated on its own: a bad one is listed
+ * Reads a sequence of snapshots and changes. Every record is validated on its own: a bad one is listed
  * with its reason and never hides another. Records that stay the same stay the same objects and are validated once.
  */
 export class SnapshotDecoder {
@@ -94,6 +103,51 @@ export class SnapshotDecoder {
     return this.#finish(head, SortedMap.empty<InstanceRecord>().with(entries), policy);
   }
 
+  /**
+   * As `snapshot`, from the text. Laid out as `encodeSnapshot` does, lines of records that are known already are compared
+   * and not parsed, which costs a tenth; any other layout is JSON like every other.
+   */
+  snapshotText(text: string): DecodedSnapshot {
+    const lines = RecordLines.find(text, "instances");
+    if (lines === undefined) return this.snapshot(JSON.parse(text));
+    const head = parseHead(snapshotSchema, { ...lines.head, instances: [] });
+    this.#refused.clear();
+    const known = SortedMap.of(this.#known ?? new Map<string, InstanceRecord>());
+    const changes = this.#compareLines(lines, known);
+    if (changes === undefined) return this.snapshot(JSON.parse(text));
+    return this.#finish(head, changes.size === 0 ? known : known.with(changes), this.#readPolicy(head.policy));
+  }
+
+  /** What the lines say otherwise than what is known; undefined when one of them is not a record's. */
+  #compareLines(
+    lines: RecordLines,
+    known: SortedMap<InstanceRecord>,
+  ): Map<string, InstanceRecord | undefined> | undefined {
+    const records = [...known.values()];
+    const keys = [...known.keys()];
+    const entries = new Map<string, InstanceRecord | undefined>();
+    // Both are in the order of keys: what is known before this one came as it is, unless `entries` says otherwise.
+    let next = 0;
+    for (let at = 0; !lines.isAtEnd; at++) {
+      const expected = records[next];
+      if (expected !== undefined && lines.skip(recordText(expected))) {
+        next++;
+        continue;
+      }
+      const line = lines.take();
+      if (line === undefined) return undefined;
+      const parsed = parseRecordText(line, known);
+      if (parsed === undefined) return undefined;
+      const { key = "" } = parsed;
+      for (; (keys[next] ?? key) < key; next++) entries.set(keys[next] ?? "", undefined);
+      if (keys[next] === key) entries.set(keys[next++] ?? "", undefined);
+      else if (!entries.has(key)) entries.set(key, known.get(key));
+      this.#take(parsed, parsed.key ?? `instances[${at}]`, entries);
+    }
+    for (; next < keys.length; next++) entries.set(keys[next] ?? "", undefined);
+    return entries;
+  }
+
   /** @throws Error when the value is no change, or not one of what was read last. */
   change(value: unknown): DecodedSnapshot {
     const head = parseHead(changeSchema, value);
@@ -113,7 +167,10 @@ export class SnapshotDecoder {
 
   #read(item: unknown, place: string, entries: Map<string, InstanceRecord | undefined>): void {
     const parsed = parseRecord(item, this.#known);
-    const key = parsed.key ?? place;
+    this.#take(parsed, parsed.key ?? place, entries);
+  }
+
+  #take(parsed: ParsedRecord, key: string, entries: Map<string, InstanceRecord | undefined>): void {
     if (!parsed.ok) {
       this.#refused.set(key, { key, reason: parsed.reason });
       if (!entries.has(key)) entries.set(key, undefined);
