@@ -83,7 +83,7 @@ function arrivalOf(request: IncomingMessage, socket: Duplex, head: Buffer): Arri
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;
   response.assignSocket(request.socket);
-  response.once("finish", () => socket.end());
+  response.once("finish", () => request.socket.destroySoon());
   // Whoever says no more while it waits for a slot has left.
   const leave = (): void => void socket.destroy();
   socket.on("error", () => {}).on("end", leave);

@@ -76,19 +76,34 @@ export const detachCommand = buildCommand<DataFlag & JsonFlag, [name: string], C
   docs: { brief: "Take an attached server away" },
 });
 
-export const checkCommand = buildCommand<CheckFlags, [url: string], CliContext>({
+export const checkCommand = buildCommand<CheckFlags, [url?: string], CliContext>({
   loader: lazyVerb(async () => (await import("../verbs/check.ts")).check),
   parameters: {
     flags: {
       generate: { kind: "boolean", optional: true, brief: "Also run checks that make a model generate (the default)" },
+      start: {
+        kind: "parsed",
+        parse: parseText,
+        optional: true,
+        placeholder: "CMD",
+        brief: "Start the service with this command, check it, and end it: shows how it starts and drains",
+      },
+      pid: {
+        kind: "parsed",
+        parse: integerParser(2, 2 ** 31 - 1),
+        optional: true,
+        placeholder: "PID",
+        brief: "Process of the service, which is sent SIGTERM at the end: shows how it drains",
+      },
       ...dataFlag,
       ...jsonFlag,
     },
-    positional: { kind: "tuple", parameters: [urlArgument] },
+    positional: { kind: "tuple", parameters: [{ ...urlArgument, optional: true }] },
   },
   docs: {
     brief: "Check that a service keeps the contract",
-    fullDescription: "One line a check with its reason; status 1 when one fails.",
+    fullDescription:
+      "One line a check with its reason; status 1 when one fails. With --start the URL may be left out: the service is told a free port in NEXUS_PORT. Write `env NAME=value command` for variables.",
   },
 });
 

@@ -1,25 +1,55 @@
-import { type CheckResult, runConformance } from "../../contract/conformance/run-conformance.ts";
+import { type CheckResult, runConformance, type ServiceProcess } from "../../contract/conformance/run-conformance.ts";
 import { CliError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform } from "../platform.ts";
+import { foreignService, startService } from "../started-service.ts";
 import { type Palette, printable, truncate } from "../terminal.ts";
-import type { Verb } from "../verb.ts";
+import type { Answer, Verb } from "../verb.ts";
 
 export interface CheckFlags extends DataFlag, JsonFlag {
   readonly generate?: boolean;
+  /** A command that starts the service, and ends with the check. */
+  readonly start?: string;
+  /** A service that runs already and may be ended. */
+  readonly pid?: number;
 }
 
 /** `nexus check URL`: a line for every rule as soon as it is known. */
-export const check: Verb<CheckFlags, [url: string]> = async ({ context }, flags, url) => {
-  const baseUrl = parseBaseUrl(url);
+export const check: Verb<CheckFlags, [url?: string]> = async ({ context }, flags, url) => {
+  if (flags.start !== undefined && flags.pid !== undefined) throw misused("Give --start or --pid, not both.");
+  if (flags.start === undefined) {
+    if (url === undefined) throw misused("Say where the service is, or how to start it: a URL, or --start.");
+    const baseUrl = parseBaseUrl(url);
+    return await checkAt(context, flags, baseUrl, flags.pid === undefined ? undefined : foreignService(flags.pid));
+  }
+  const started = await startService({
+    command: flags.start,
+    ...(url === undefined ? {} : { baseUrl: parseBaseUrl(url) }),
+    environment: context.environment,
+    signal: context.interrupts.signal,
+  });
+  try {
+    return await checkAt(context, flags, started.baseUrl, started);
+  } finally {
+    await started.end();
+  }
+};
+
+async function checkAt(
+  context: CliContext,
+  flags: CheckFlags,
+  baseUrl: string,
+  process: ServiceProcess | undefined,
+): Promise<Answer> {
   const { terminal } = context;
   const results: CheckResult[] = [];
   const checks = runConformance({
     baseUrl,
     signal: context.interrupts.signal,
     generate: flags.generate !== false,
+    ...(process === undefined ? {} : { process }),
     ...(await ownKey(context, flags, baseUrl)),
   });
   for await (const result of checks) {
@@ -38,7 +68,11 @@ export const check: Verb<CheckFlags, [url: string]> = async ({ context }, flags,
     text: ["", terminal.paint(failed === 0 ? "green" : "red", verdict)],
     exitCode: failed === 0 ? exitCodes.ok : exitCodes.failed,
   };
-};
+}
+
+function misused(message: string): CliError {
+  return new CliError(exitCodes.usage, "usage", message);
+}
 
 /** The platform's own gateway asks for a key, and the verbs have one; nobody else is sent it. */
 async function ownKey(context: CliContext, flags: CheckFlags, baseUrl: string): Promise<{ key?: string }> {

@@ -18,7 +18,7 @@ import { generateTimeoutMs } from "./probe.ts";
 import { isPicture, looksLike, samplePicture, sampleSound } from "./samples.ts";
 import { slotsMax } from "./stream-checks.ts";
 import { joined, streamingModelFor, typedStream } from "./typed-stream.ts";
-import { mustStopWorking, readSlotsActive } from "./work-gauge.ts";
+import { mustStopWorking, slotsBefore } from "./work-gauge.ts";
 
 /** Pictures take minutes on a CPU. */
 const pictureTimeoutMs = 600_000;
@@ -174,7 +174,7 @@ async function mustTranscribe(target: Target, path: string, fields: Readonly<Rec
 /** Sound is left when its first bytes have come, as by a listener who has heard enough. */
 async function leaveSpeech(target: Target): Promise<Outcome> {
   const { metadata, model, path } = await readyModel(target, "audio.speech.create");
-  const before = (await readSlotsActive(target)) ?? skip("there is no gauge to see it by");
+  const before = (await slotsBefore(target)) ?? skip("there is no gauge to see it by");
   const slots = Math.min(metadata.capabilities.max_concurrency ?? 1, slotsMax);
   const body = { model: model.id, voice: "alloy", input: sentence.repeat(60), response_format: "wav" };
   const long = { body, timeoutMs: generateTimeoutMs };

@@ -12,7 +12,7 @@ import { openStream, streamingModel } from "./stream-checks.ts";
 /** What was seen of a service between SIGTERM and its end. What could not be looked at is undefined. */
 export interface DrainReport {
   /** The answer that was under way at SIGTERM, as it ended. */
-  readonly stream: EventStreamReading | undefined;
+  readonly stream: (EventStreamReading & { readonly lastedMs: number }) | undefined;
   /** Whether `/readyz` said `draining`, with 503, while that was under way. */
   readonly saidDraining: boolean;
   /** What a request got that came then. */
@@ -24,7 +24,7 @@ export interface DrainReport {
 }
 
 /** The answer under way takes about this long, so that something can be seen meanwhile. */
-const streamMs = 3_000;
+const streamMs = 1_500;
 const measuredTokens = 16;
 /** Well beyond the 5 s that a service has to clean up. */
 const exitMsMax = 10_000;
@@ -38,7 +38,8 @@ export async function observeDrain(target: Target, process: ServiceProcess): Pro
   const since = performance.now();
   process.terminate();
   const seen = await lookWhile(target, work);
-  const stream = await work?.ended;
+  const reading = await work?.ended;
+  const stream = reading && { ...reading, lastedMs: Math.round(performance.now() - since) };
   const conversation = talk && ((await ifInTime(bounded(talk.closed, exitMsMax, signal, "no end"))) ?? "open");
   const code = await ifInTime(bounded(process.ended, exitMsMax, signal, "no exit"));
   const exit = code === undefined ? undefined : { code, afterMs: Math.round(performance.now() - since) };
@@ -88,7 +89,7 @@ async function lookWhile(
   let refusal: Answer | undefined;
   while (!isOver && (refusal === undefined || refusal.status === 200)) {
     if (saidDraining) {
-      refusal = (await ifInTime(target.probe.ask(path, { body: more, timeoutMs: streamMs }))) ?? refusal;
+      refusal = (await ifInTime(target.probe.ask(path, { body: more, timeoutMs: 1_000 }))) ?? refusal;
     } else {
       const answer = await ifInTime(target.probe.ask("/readyz"));
       const state = readinessSchema.safeParse(parseJson(answer?.text ?? "")).data?.state;

@@ -5,7 +5,7 @@ import { type Check, fail, mustBeJson, mustMatch, pass, skip, type Target } from
 import { readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs } from "./probe.ts";
 import { bounded, openTalk, type TestTalk } from "./realtime-probe.ts";
-import { mustStopWorking, readSlotsActive, seenWorking } from "./work-gauge.ts";
+import { mustStopWorking, seenWorking, slotsBefore } from "./work-gauge.ts";
 
 const { path } = operationById("realtime.connect");
 const closeMsMax = 2_000;
@@ -112,7 +112,7 @@ export const realtimeChecks: readonly Check[] = [
 
 async function closing(target: Target) {
   const at = await talkPath(target);
-  const before = (await readSlotsActive(target)) ?? 0;
+  const before = (await slotsBefore(target)) ?? 0;
   const talk = await openTalk(target.probe, at);
   await talk.until("session.created");
   await seenWorking(target, before + 1, bounded(talk.closed, closeMsMax, target.probe.signal, "no end"));

@@ -2,7 +2,7 @@ import { operationById, type RoutedOperationId } from "../operations.ts";
 import { type Check, pass, serves, skip, type Target } from "./check.ts";
 import { readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs } from "./probe.ts";
-import { mustStopWorking, readSlotsActive, seenWorking } from "./work-gauge.ts";
+import { mustStopWorking, readSlotsActive, seenWorking, slotsBefore } from "./work-gauge.ts";
 
 const task = "Write a very long story about a lighthouse.";
 const tokensMax = 1_024;
@@ -38,7 +38,7 @@ export const workChecks: readonly Check[] = [
 /** Resolves to whether the work was caught before its answer. */
 async function leave(target: Target, id: RoutedOperationId, fields: object): Promise<boolean> {
   const { model, path } = await readyModel(target, id);
-  const before = (await readSlotsActive(target)) ?? 0;
+  const before = (await slotsBefore(target)) ?? 0;
   const leaving = new AbortController();
   const body = { model: model.id, ...fields };
   const answer = target.probe.ask(path, { body, timeoutMs: generateTimeoutMs, signal: leaving.signal });

@@ -3,12 +3,12 @@ import { fail, type Target } from "./check.ts";
 
 /** Requests that are worked on right now, as a service's metrics say it. */
 export const slotsGauge = "nexus_service_slots_active";
-/** What a gateway calls the same; the request that asks for it is one of them. */
+/** What a gateway calls the same. */
 const gatewayGauge = "nexus_gateway_requests_in_flight";
 
 /** A client's leaving must have reached the work by then. */
 export const cancelMsMax = 1_000;
-const lookMs = 25;
+const lookMs = 10;
 
 /** The gauge as it stands, or undefined when there is none. */
 export async function readSlotsActive(target: Target): Promise<number | undefined> {
@@ -17,9 +17,24 @@ export async function readSlotsActive(target: Target): Promise<number | undefine
     const values = [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)`, "gm"))].map(([, value]) =>
       Number(value),
     );
-    if (values.length > 0) return values.reduce((sum, value) => sum + value, 0);
+    if (values.length === 0) continue;
+    // A gateway counts the request that asks for it, too.
+    return values.reduce((sum, value) => sum + value, name === gatewayGauge ? -1 : 0);
   }
   return undefined;
+}
+
+/** How long what others have left behind may take to end. */
+const quietMsMax = 3_000;
+
+/** The gauge as it stands before something begins: waits for the end of what was left, not for other clients' work. */
+export async function slotsBefore(target: Target): Promise<number | undefined> {
+  const since = performance.now();
+  for (;;) {
+    const active = await readSlotsActive(target);
+    if (active === undefined || active <= 0 || performance.now() - since > quietMsMax) return active;
+    await pause(lookMs, undefined, { signal: target.probe.signal });
+  }
 }
 
 /**
@@ -28,15 +43,16 @@ export async function readSlotsActive(target: Target): Promise<number | undefine
  */
 export async function seenWorking(target: Target, count: number, until: Promise<unknown>): Promise<boolean> {
   let isOver = false;
-  const over = (): void => {
-    isOver = true;
-  };
-  until.then(over, over);
+  const over = until
+    .catch(() => {})
+    .then(() => {
+      isOver = true;
+    });
   while (!isOver) {
     const active = await readSlotsActive(target);
     if (active === undefined) return false;
     if (active >= count) return true;
-    await pause(lookMs, undefined, { signal: target.probe.signal });
+    await Promise.race([over, pause(lookMs, undefined, { signal: target.probe.signal })]);
   }
   return false;
 }

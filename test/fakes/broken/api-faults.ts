@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { type BrokenService, json, status, text } from "./broken-service.ts";
+import { type Fault, json, status, text } from "./fault.ts";
 
 /** Requests to a path that do the work: those with a wrong model or a broken body are refused anyway. */
 const to = (path: string, part = "") => {
@@ -10,7 +10,7 @@ const streamed = '"stream":true';
 const whole = (path: string) => (request: IncomingMessage, body: string) =>
   to(path)(request, body) && !body.includes(streamed) && body !== '{"model": ' && body !== "{}" && body !== "{";
 
-const texts: readonly BrokenService[] = [
+const texts: readonly Fault[] = [
   {
     breaks: "responses.answers",
     defect: "its responses do not add up",
@@ -90,7 +90,7 @@ const noPicture = Buffer.from("no picture").toString("base64");
 const withoutPicture = text((answer) => answer.replaceAll(/"b64_json":"[^"]*"/g, `"b64_json":"${noPicture}"`));
 const hasFile = "filename=";
 
-const media: readonly BrokenService[] = [
+const media: readonly Fault[] = [
   {
     breaks: "images.answers",
     defect: "its pictures are none",
@@ -141,7 +141,7 @@ const media: readonly BrokenService[] = [
     breaks: "speech.cancel",
     defect: "it speaks on although nobody listens",
     concerns: to("/v1/audio/speech", "lazy dog"),
-    worksOnMs: 4_000,
+    worksOnMs: 2_000,
   },
   {
     breaks: "transcriptions.answers",
@@ -168,7 +168,7 @@ const media: readonly BrokenService[] = [
 const below = (path: string, method: string) => (request: IncomingMessage) =>
   request.method === method && request.url?.startsWith(`${path}/`) === true && !request.url.includes("no-such-job");
 
-const jobs: readonly BrokenService[] = [
+const jobs: readonly Fault[] = [
   {
     breaks: "videos.job",
     defect: "it tells of another job than it was asked for",
@@ -201,5 +201,5 @@ const jobs: readonly BrokenService[] = [
   },
 ];
 
-/** At least one service for each rule about what is asked for besides chats, completions and embeddings. */
-export const brokenApis: readonly BrokenService[] = [...texts, ...media, ...jobs];
+/** At least one fault for each rule about what is asked for besides chats, completions and embeddings. */
+export const apiFaults: readonly Fault[] = [...texts, ...media, ...jobs];

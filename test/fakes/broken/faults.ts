@@ -1,68 +1,23 @@
 import type { IncomingMessage } from "node:http";
-import type { Spoiling, WholeAnswer } from "./spoiling-proxy.ts";
+import { at, chats, description, type Fault, isChat, json, status, text, wait } from "./fault.ts";
 
-/** A service that breaks one rule of the contract. */
-export interface BrokenService extends Spoiling {
-  /** Id of the conformance check that must find it. */
-  readonly breaks: string;
-  /** Checks that the same defect makes fail too. */
-  readonly alsoBreaks?: readonly string[];
-  readonly defect: string;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: what is spoiled has every shape there is
-type Json = any;
-
-/** Changes a JSON answer. */
-export const json =
-  (change: (value: Json) => Json) =>
-  (answer: WholeAnswer): void => {
-    const value = JSON.parse(answer.text);
-    answer.text = JSON.stringify(change(value) ?? value);
-  };
-export const status =
-  (code: number) =>
-  (answer: WholeAnswer): void => {
-    answer.status = code;
-  };
-export const text =
-  (change: (text: string) => string) =>
-  (answer: WholeAnswer): void => {
-    answer.text = change(answer.text);
-  };
-const wait = (ms: number) => () => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-const at =
-  (...paths: string[]) =>
-  (request: IncomingMessage) =>
-    paths.includes(request.url ?? "");
-const description = (request: IncomingMessage) =>
-  request.method === "GET" && at("/v1/metadata", "/v1/descriptor")(request);
-const chatPath = "/v1/chat/completions";
-const chats = (part: string) => (request: IncomingMessage, body: string) =>
-  request.url === chatPath && body.includes(part);
-const wholeChats = (request: IncomingMessage, body: string) =>
-  request.url === chatPath && body.includes('"model":"fake-chat"') && !body.includes('"stream":true');
 const streams = chats('"stream":true');
 
-const selfDescription: readonly BrokenService[] = [
+const selfDescription: readonly Fault[] = [
   {
     breaks: "health.shape",
-    alsoBreaks: ["metadata.identity"],
     defect: "its health has no version",
     concerns: at("/health"),
     spoil: json((health) => ({ ...health, version: undefined })),
   },
   {
     breaks: "health.fast",
-    alsoBreaks: ["health.under-load"],
     defect: "its health looks at something slow",
     concerns: at("/health"),
     spoil: wait(130),
   },
   {
     breaks: "readiness.shape",
-    alsoBreaks: ["readiness.agrees"],
     defect: "its readiness is a bare word",
     concerns: at("/readyz"),
     spoil: json(() => ({ ready: true })),
@@ -99,11 +54,11 @@ const selfDescription: readonly BrokenService[] = [
   },
   {
     breaks: "metadata.endpoints-exist",
-    alsoBreaks: ["descriptor.superset"],
     defect: "it lists an endpoint that is not there",
     concerns: description,
     spoil: json((metadata) => {
       metadata.endpoints.push({ ...metadata.endpoints[0], operation_id: "ghosts.create", path: "/v1/ghosts" });
+      if (metadata.response_types) metadata.response_types["ghosts.create"] = ["application/json"];
     }),
   },
   {
@@ -124,7 +79,6 @@ const selfDescription: readonly BrokenService[] = [
   },
   {
     breaks: "descriptor.schema",
-    alsoBreaks: ["descriptor.superset"],
     defect: "its descriptor has no navigation",
     concerns: at("/v1/descriptor"),
     spoil: json((descriptor) => ({ ...descriptor, ui_navigation: undefined })),
@@ -148,14 +102,20 @@ const selfDescription: readonly BrokenService[] = [
     spoil: json((entry) => ({ ...entry, id: "other" })),
   },
   {
+    breaks: "metrics.slots-active",
+    defect: "nobody can see how much it works on",
+    concerns: at("/metrics"),
+    spoil: text((metrics) => metrics.replaceAll(/^nexus_service_slots_active.*\n/gm, "")),
+  },
+  {
     breaks: "metrics.format",
     defect: "its metrics are prose",
     concerns: at("/metrics"),
-    spoil: text(() => "everything is fine\n"),
+    spoil: text((metrics) => `everything is fine\n${metrics}`),
   },
 ];
 
-const http: readonly BrokenService[] = [
+const http: readonly Fault[] = [
   {
     breaks: "request-id.echoed",
     defect: "it makes up ids of its own",
@@ -193,13 +153,13 @@ const http: readonly BrokenService[] = [
   {
     breaks: "errors.invalid-json",
     defect: "broken JSON is a failure of the server",
-    concerns: (request, body) => request.url === chatPath && body === '{"model": ',
+    concerns: (request, body) => isChat(request) && body === '{"model": ',
     spoil: status(500),
   },
   {
     breaks: "errors.missing-model",
     defect: "a missing model is taken for any",
-    concerns: (request, body) => request.url === chatPath && body === "{}",
+    concerns: (request, body) => isChat(request) && body === "{}",
     spoil: status(200),
   },
   {
@@ -222,15 +182,20 @@ const http: readonly BrokenService[] = [
   },
 ];
 
-const operations: readonly BrokenService[] = [
+const operations: readonly Fault[] = [
   {
     breaks: "chat.answers",
-    alsoBreaks: ["chat.max-tokens", "features.tools", "features.json-schema", "stream.cancel"],
     defect: "its usage does not add up",
-    concerns: wholeChats,
+    concerns: chats('"content":"Say hello."', '"max_tokens":8,'),
     spoil: json((answer) => {
       if (answer.usage !== undefined) answer.usage.total_tokens += 1;
     }),
+  },
+  {
+    breaks: "chat.usage",
+    defect: "every prompt has seven tokens",
+    concerns: (request, body) => isChat(request) && body.includes("the cat sat") && !body.includes('"stream":true'),
+    spoil: json(({ usage, ...answer }) => ({ ...answer, usage: { ...usage, ...promptOf(7, usage) } })),
   },
   {
     breaks: "chat.max-tokens",
@@ -278,7 +243,49 @@ const operations: readonly BrokenService[] = [
   },
 ];
 
-const streaming: readonly BrokenService[] = [
+const features: readonly Fault[] = [
+  {
+    breaks: "features.vision",
+    defect: "it lies about pictures",
+    concerns: chats('"image_url"'),
+    spoil: json(({ usage, ...answer }) => ({ ...answer, usage: { ...usage, ...promptOf(5, usage) } })),
+  },
+  {
+    breaks: "features.context-window",
+    defect: "it lies about its context window",
+    concerns: description,
+    spoil: json((metadata) => {
+      metadata.models[0].context_window = 4096;
+    }),
+  },
+  {
+    breaks: "errors.context-length",
+    defect: "a prompt that is too long is a failure of the server",
+    concerns: (request, body) => isChat(request) && body.length > 9_000,
+    spoil: status(500),
+  },
+  {
+    breaks: "errors.context-length",
+    defect: "a prompt that is too long is cut in silence",
+    concerns: (request, body) => isChat(request) && body.length > 9_000,
+    spoil: (answer) => {
+      answer.status = 200;
+      answer.text = "{}";
+    },
+  },
+];
+
+function promptOf(tokens: number, { completion_tokens: completion }: Usage): Partial<Usage> {
+  return { prompt_tokens: tokens, total_tokens: tokens + completion };
+}
+
+interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+const streaming: readonly Fault[] = [
   {
     breaks: "stream.framing",
     defect: "its streams end without [DONE]",
@@ -298,10 +305,28 @@ const streaming: readonly BrokenService[] = [
     spoil: text((stream) => stream.replace(/data: [^\n]*"usage"[^\n]*\n\n/, "")),
   },
   {
+    breaks: "stream.concurrent",
+    defect: "it works on one request after the other",
+    concerns: streams,
+    atOnce: 1,
+  },
+  {
+    breaks: "stream.counted",
+    defect: "it says that it has nothing to do",
+    concerns: at("/metrics"),
+    spoil: text((metrics) => metrics.replaceAll(/^(nexus_service_slots_active) [2-9]$/gm, "$1 0")),
+  },
+  {
+    breaks: "work.cancel",
+    defect: "it thinks on although nobody waits for its answer",
+    concerns: (request, body) => at("/v1/completions")(request) && body.includes("lighthouse"),
+    worksOnMs: 2_000,
+  },
+  {
     breaks: "stream.cancel",
     defect: "it works on although its client has left",
     concerns: streams,
-    worksOnMs: 4_000,
+    worksOnMs: 2_000,
   },
 ];
 
@@ -312,7 +337,7 @@ function streamsOf(tokens: number) {
 }
 
 /** Health that waits for the work; counts the streams that it passes. */
-function busyHealth(): BrokenService {
+function busyHealth(): Fault {
   let open = 0;
   return {
     breaks: "health.under-load",
@@ -328,11 +353,12 @@ function busyHealth(): BrokenService {
   };
 }
 
-/** At least one service for each rule that can be seen from outside. */
-export const brokenServices: readonly BrokenService[] = [
+/** At least one fault for each rule about self-description, HTTP, chats, completions, embeddings and streams. */
+export const faults: readonly Fault[] = [
   ...selfDescription,
   ...http,
   ...operations,
+  ...features,
   ...streaming,
   busyHealth(),
 ];

@@ -1,0 +1,46 @@
+import { at, chats, type Fault, json } from "./fault.ts";
+
+const nothing = () => false;
+
+/** A fault for each rule that only a process shows: `broken-process.ts` runs them. */
+export const processFaults: readonly Fault[] = [
+  {
+    breaks: "process.run-file",
+    defect: "it tells nobody where it listens",
+    concerns: nothing,
+    process: "hides",
+  },
+  {
+    breaks: "drain.readiness",
+    defect: "it is ready to its last moment",
+    concerns: at("/readyz"),
+    spoil: (answer) => {
+      answer.status = 200;
+      answer.text = JSON.stringify({ ready: true, state: "ready", checks: {} });
+    },
+  },
+  {
+    breaks: "drain.finishes",
+    defect: "it ends in the middle of its answers",
+    concerns: nothing,
+    process: "cuts",
+  },
+  {
+    breaks: "drain.refuses",
+    defect: "whoever comes too late is told something else",
+    concerns: chats('"content":"Hi"', '"model":"fake-chat"'),
+    spoil: json(({ error, ...answer }) => ({ ...answer, error: { ...error, code: "overloaded" } })),
+  },
+  {
+    breaks: "drain.realtime",
+    defect: "it ends conversations as if all were said",
+    concerns: nothing,
+    closesWith: 1000,
+  },
+  {
+    breaks: "drain.exit",
+    defect: "its end looks like a failure",
+    concerns: nothing,
+    process: "fails",
+  },
+];

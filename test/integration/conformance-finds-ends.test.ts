@@ -1,0 +1,5 @@
+import { processFaults } from "../fakes/broken/process-faults.ts";
+import { proveProcessFault, sound } from "../support/prove-fault.ts";
+
+// proves: contract.check-finds, contract.drain
+for (const fault of [sound, ...processFaults]) proveProcessFault(fault);
