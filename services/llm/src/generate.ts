@@ -2,6 +2,7 @@ import { type LlamaContextSequence, LlamaGrammarEvaluationState, type Token } fr
 import { chooseToken, seededNumbers } from "./choose-token.ts";
 import { type TokenLogprob, toLogprob } from "./logprobs.ts";
 import type { OpenModel } from "./open-model.ts";
+import { biasAgainstOverlong } from "./overlong-bytes.ts";
 import type { Sampling } from "./sampling.ts";
 import { createStopMatcher } from "./stop-matcher.ts";
 import { createTokenText } from "./token-text.ts";
@@ -144,19 +145,25 @@ async function* sampledTokens(
   }
 }
 
+async function grammarOptions({ llama, model }: OpenModel, grammar: string, generated: readonly Token[]) {
+  const compiled = await llama.createGrammar({ grammar });
+  const biasAfter = biasAgainstOverlong(model);
+  return {
+    grammarEvaluationState: new LlamaGrammarEvaluationState({ model, grammar: compiled }),
+    tokenBias: () => biasAfter(generated.at(-1)),
+  };
+}
+
 /** Penalties look at this many of the newest tokens. */
 const penaltyTokens = 1024;
 
 async function evaluateOptions(open: OpenModel, { sampling, grammar }: TokenRun, generated: readonly Token[]) {
   const { frequencyPenalty, presencePenalty, ...chances } = sampling;
   const hasPenalty = frequencyPenalty !== 0 || presencePenalty !== 0;
-  const compiled = grammar === undefined ? undefined : await open.llama.createGrammar({ grammar });
   return {
     ...chances,
     yieldEogToken: true,
-    ...(compiled === undefined
-      ? {}
-      : { grammarEvaluationState: new LlamaGrammarEvaluationState({ model: open.model, grammar: compiled }) }),
+    ...(grammar === undefined ? {} : await grammarOptions(open, grammar, generated)),
     ...(hasPenalty
       ? {
           repeatPenalty: {

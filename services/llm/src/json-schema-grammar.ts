@@ -80,9 +80,10 @@ const tooLarge = () => unsupported("it is too large or too deep");
 
 const baseRules: readonly [string, string][] = [
   ["sp", '" "?'],
-  ["char", '[^"\\\\\\x7F\\x00-\\x1F] | "\\\\" (["\\\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])'],
+  // Characters are listed, for of those that are not in a list the grammar lets bytes through that are no UTF-8.
+  ["char", 'plain | "\\\\" "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F]'],
   // One code point each, so that lengths can be counted.
-  ["plain", '[^"\\\\\\x7F\\x00-\\x1F] | "\\\\" ["\\\\/bfnrt]'],
+  ["plain", '[\\x20-\\x21\\x23-\\x5B\\x5D-\\x7E\\x80-\\uD7FF\\uE000-\\U0010FFFF] | "\\\\" ["\\\\/bfnrt]'],
   ["string", '"\\"" char* "\\""'],
   ["integer", '"-"? ("0" | [1-9] [0-9]{0,14})'],
   ["number", '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?'],
@@ -90,7 +91,7 @@ const baseRules: readonly [string, string][] = [
   ["pair", 'string ":" sp value'],
   ["object", '"{" (pair ("," sp pair)*)? "}"'],
   ["array", '"[" (value ("," sp value)*)? "]"'],
-  ["anything", "[\\x00-\\U0010FFFF]*"],
+  ["anything", "[\\x00-\\uD7FF\\uE000-\\U0010FFFF]*"],
 ];
 
 interface Writer {
