@@ -85,8 +85,14 @@ function childrenOf(schema: JsonSchema): [name: string, schema: JsonSchema, requ
 export function namesAt(schema: JsonSchema, path: readonly (string | number)[]): string[] | undefined {
   const nodes = path.reduce<JsonSchema[]>((found, part) => found.flatMap((node) => childAt(node, part)), [schema]);
   const all = nodes.flatMap((node) => [node, ...branchesOf(node)]);
-  if (all.some((node) => typeof node.additionalProperties === "object")) return undefined;
-  return [...new Set(all.flatMap((node) => Object.keys(node.properties ?? {})))];
+  if (all.some((node) => typeof node.additionalProperties === "object" && node.propertyNames?.enum === undefined)) {
+    return undefined;
+  }
+  const namesOf = (node: JsonSchema) => [
+    ...Object.keys(node.properties ?? {}),
+    ...(node.propertyNames?.enum ?? []).map(String),
+  ];
+  return [...new Set(all.flatMap(namesOf))];
 }
 
 function childAt(schema: JsonSchema, part: string | number): JsonSchema[] {

@@ -9,6 +9,7 @@ import { recordsConfigSchema } from "../records/config.ts";
 import { routesConfigSchema } from "../routing/config.ts";
 import { databaseConfigSchema } from "../store/config.ts";
 import { servicesConfigSchema } from "../supervisor/config.ts";
+import { builtinServiceNames, builtinServicesSchema } from "./builtin-services.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
 const logsConfigSchema = z.strictObject({
@@ -34,10 +35,11 @@ const builtinConfigSchema = z.strictObject({
     .describe("Tokens of prompt and answer of one request. Default: 4096, or less where the model has less."),
   threads: z.int().min(1).max(1024).optional().describe("Threads that compute. Default: all cores but one."),
   parallel: z.int().min(1).max(64).optional().describe("Requests at once; each takes memory. Default: 2."),
+  services: builtinServicesSchema,
 });
 
 /** Their logs and run files would be one with those of a service of the same name. */
-const ownProcesses: readonly string[] = ["control", "gateway", "llm"];
+const ownProcesses: readonly string[] = ["control", "gateway", "llm", ...builtinServiceNames];
 
 /** The whole configuration. Each room describes its own part; this file only says where it goes. */
 export const configSchema = z

@@ -32,7 +32,7 @@ import { serveControl } from "./serve-control.ts";
 import { trackLife } from "./track-life.ts";
 import { watchReadiness } from "./watch-readiness.ts";
 
-const llmEntry = fileURLToPath(new URL("../../services/llm/src/main.ts", import.meta.url));
+const servicesDirectory = fileURLToPath(new URL("../../services", import.meta.url));
 
 /**
  * `nexus up`: registry, control API, attached servers and supervisor in this process; gateway and services as children
@@ -55,7 +55,7 @@ export async function startPlatform(request: PlatformRequest): Promise<StartedPl
   undo.defer(() => prepared.close());
 
   const { hostId } = readServiceEnvironment(request.environment);
-  const describe = (next: Config) => describeChildren({ ...request, config: next, paths, llmEntry, hostId });
+  const describe = (next: Config) => describeChildren({ ...request, config: next, paths, servicesDirectory, hostId });
   const supervisor = await openSupervisor(request, describe(config), { clock, log });
   const servers = openServers({ request, hostId, registry, supervisor, resolveSecret, clock, log });
   const life = trackLife();

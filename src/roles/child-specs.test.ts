@@ -17,6 +17,13 @@ function compose(text: string): Config {
   return composeConfig(configSchema, { name: "nexus.yaml", source: parseYamlSource(text) }, []).config;
 }
 
+const places = {
+  entry: "/nexus/src/main.ts",
+  servicesDirectory: "/nexus/services",
+  version: "0.0.0",
+  hostId: "box",
+};
+
 /** The command of the gateway's process, and the settings that it is started with. */
 async function gatewayOf(t: TestContext, config: Config) {
   const root = await mkdtemp(join(tmpdir(), "nexus-specs-"));
@@ -25,10 +32,7 @@ async function gatewayOf(t: TestContext, config: Config) {
   const { specs, gatewayFile } = describeChildren({
     config,
     paths,
-    entry: "/nexus/src/main.ts",
-    llmEntry: "/nexus/services/llm/src/main.ts",
-    version: "0.0.0",
-    hostId: "box",
+    ...places,
     environment: {},
   });
   await writeGatewayFile(gatewayFile, paths);
@@ -58,4 +62,29 @@ test("only what a running gateway cannot change changes how it is started", asyn
   assert.equal(attached.file, plain.file);
   assert.equal(routed.file, plain.file, "it takes over what it can");
   assert.notEqual(moved.file, plain.file);
+});
+
+test("the services of the configuration run, with their settings and beside the model service", () => {
+  const started = (text: string) =>
+    describeChildren({ config: compose(text), paths: dataPaths("/data"), ...places, environment: {} }).specs;
+  const names = (text: string) => started(text).map(({ name }) => name);
+  assert.deepEqual(names(""), ["llm", "gateway"], "nothing heavy runs unasked");
+  assert.deepEqual(names("builtin: { llm: false, services: { rerank: {}, embeddings: {} } }"), [
+    "embeddings",
+    "rerank",
+    "gateway",
+  ]);
+  assert.deepEqual(names("builtin: { llm: false, services: { rerank: { enabled: false } } }"), ["gateway"]);
+
+  const [spec] = started(
+    "builtin: { llm: false, services: { speech: { env: { NEXUS_SPEECH_VOICE: en, NEXUS_PORT: '1' } } } }",
+  );
+  assert.deepEqual(spec?.command.slice(1), ["/nexus/services/speech/src/main.ts"]);
+  assert.equal(spec?.env.NEXUS_SPEECH_VOICE, "en");
+  assert.equal(spec?.env.NEXUS_PORT, "0", "where it stands is not for its settings to say");
+});
+
+test("a service that does not exist is refused with the name that was meant", () => {
+  assert.throws(() => compose("builtin: { services: { embedings: {} } }"), /did you mean 'embeddings'/);
+  assert.throws(() => compose("services: [{ name: ocr, command: [ocr] }]"), /is the name of a process of Nexus/);
 });

@@ -1,4 +1,5 @@
 import { dirname, join } from "node:path";
+import { type BuiltinServiceName, builtinServiceNames } from "../config/builtin-services.ts";
 import type { DataPaths } from "../config/paths.ts";
 import type { Config } from "../config/schema.ts";
 import { gatewayProcess, modelProcess } from "../control/describe-platform.ts";
@@ -12,8 +13,8 @@ export interface ChildSpecsOptions {
   readonly paths: DataPaths;
   /** `main.ts`, with which the gateway is started. */
   readonly entry: string;
-  /** Entry of the built-in model service. */
-  readonly llmEntry: string;
+  /** The directory of the services that come with Nexus: each has its entry at `NAME/src/main.ts`. */
+  readonly servicesDirectory: string;
   readonly version: string;
   /** Name of this machine in records. */
   readonly hostId: string;
@@ -38,6 +39,9 @@ export function describeChildren(options: ChildSpecsOptions): Children {
   return {
     specs: [
       ...(config.builtin.llm ? [llmSpec(options)] : []),
+      ...builtinServiceNames
+        .filter((name) => config.builtin.services[name]?.enabled === true)
+        .map((name) => builtinSpec(options, name, config.builtin.services[name]?.env ?? {})),
       ...config.services.filter((service) => service.enabled).map((service) => toProcessSpec(service, paths.root)),
       // Last to start means first to stop: its requests can end before what serves them is told to go.
       gatewaySpec(options, gatewayFile.path),
@@ -66,24 +70,35 @@ function gatewaySpec({ config, paths, entry, version, hostId }: ChildSpecsOption
   };
 }
 
-function llmSpec({ config, paths, entry, llmEntry, version, hostId, environment }: ChildSpecsOptions): ProcessSpec {
-  const { contextTokens, threads, parallel } = config.builtin;
+function llmSpec(options: ChildSpecsOptions): ProcessSpec {
+  const { contextTokens, threads, parallel } = options.config.builtin;
+  return builtinSpec(options, modelProcess, {
+    NEXUS_LLM_MODEL: options.config.models.default,
+    ...(contextTokens === undefined ? {} : { NEXUS_LLM_CONTEXT: String(contextTokens) }),
+    ...(threads === undefined ? {} : { NEXUS_LLM_THREADS: String(threads) }),
+    ...(parallel === undefined ? {} : { NEXUS_LLM_PARALLEL: String(parallel) }),
+  });
+}
+
+/** A service that comes with Nexus, with settings of its own. */
+function builtinSpec(
+  { config, paths, entry, servicesDirectory, version, hostId, environment }: ChildSpecsOptions,
+  name: BuiltinServiceName | typeof modelProcess,
+  settings: Readonly<Record<string, string>>,
+): ProcessSpec {
   return {
-    name: modelProcess,
-    command: [process.execPath, llmEntry],
+    name,
+    command: [process.execPath, join(servicesDirectory, name, "src", "main.ts")],
     env: {
+      NEXUS_MODELS_DIR: config.models.directory ?? paths.models,
+      ...pipVariables(environment),
+      ...settings,
       NEXUS_CONTROL_URL: `unix:${paths.controlSocket}`,
-      NEXUS_SERVICE: "llm",
+      NEXUS_SERVICE: name,
       NEXUS_INSTANCE: "builtin",
       NEXUS_HOST: "127.0.0.1",
       NEXUS_PORT: "0",
       NEXUS_DATA: paths.root,
-      NEXUS_LLM_MODEL: config.models.default,
-      NEXUS_MODELS_DIR: config.models.directory ?? paths.models,
-      ...(contextTokens === undefined ? {} : { NEXUS_LLM_CONTEXT: String(contextTokens) }),
-      ...(threads === undefined ? {} : { NEXUS_LLM_THREADS: String(threads) }),
-      ...(parallel === undefined ? {} : { NEXUS_LLM_PARALLEL: String(parallel) }),
-      ...pipVariables(environment),
       NEXUS_HOST_ID: hostId,
       NEXUS_RELEASE: version,
       ...keepCompiled(entry),
