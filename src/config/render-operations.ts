@@ -25,9 +25,9 @@ out as they are made.
 answer that has begun has no deadline but \`stallMs\` between two pieces. A look at a job that is answered in JSON has 5 s, a
 WebSocket \`connectMs\` to open.
 
-**Tried again.** Before the first byte of an answer only, on another instance, within the retry budget, when the connection
-failed, nothing came in time, or the instance said that it cannot now: 401, 403, 404, 429, 502, 503, 504 or 529. *Refused only*:
-only when the connection was refused, as minutes of a GPU are not spent twice. *No*: only one instance knows the job. *Hedged*:
+**Tried again.** While the client has no byte of an answer, on another instance, within the retry budget, when the connection
+failed, nothing came in time, a whole answer broke off, or the instance said that it cannot now: 401, 403, 404, 429, 502, 503,
+504 or 529. *Refused only*: only when the connection was refused, as minutes of a GPU are not spent twice. *No*: only one instance knows the job. *Hedged*:
 a route may also ask a second instance when the first is slow.
 
 ## Out of the gateway's own store

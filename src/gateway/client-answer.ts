@@ -2,9 +2,7 @@ import { type ErrorBody, toErrorBody } from "../base/error-body.ts";
 import type { NexusError } from "../base/errors.ts";
 import { encodeEvent, framingTypes, type StreamEvent } from "../openai/stream-events.ts";
 import type { Exchange } from "./exchange.ts";
-
-/** For a client to take what waits for it. One that takes longer has stopped to read, and would hold its instance for ever. */
-const readMs = 300_000;
+import { readingMs } from "./http/limits.ts";
 
 type LastWords = (error: ErrorBody, status: number) => readonly StreamEvent[];
 
@@ -140,7 +138,7 @@ export class ClientAnswer {
   #awaitReader(onDrain: () => void): void {
     const { reply, clock } = this.#exchange;
     this.#stopWaiting();
-    this.#stopWaiting = clock.after(readMs, () => reply.destroy());
+    this.#stopWaiting = clock.after(readingMs, () => reply.destroy());
     reply.onDrain(() => {
       this.#stopWaiting();
       onDrain();

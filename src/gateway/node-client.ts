@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from "node:http";
 import type { BodySink, ClientReply, ClientRequest, ClientUpgrade } from "./client-io.ts";
+import { readingMs } from "./http/limits.ts";
 
 /** A request that Node's own server read. */
 export class NodeRequest implements ClientRequest {
@@ -87,6 +88,7 @@ export class NodeReply implements ClientReply {
   }
 
   end(chunk?: Buffer | string): void {
+    this.#response.setTimeout(readingMs, () => this.#response.destroy());
     this.#response.end(chunk);
   }
 

@@ -1,7 +1,7 @@
 import { type ErrorCode, errorTable, type NexusError, toNexusError } from "../base/errors.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { ClientReply, ClientRequest } from "./client-io.ts";
-import { Exchange } from "./exchange.ts";
+import { type AttemptRecord, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { serveRoute } from "./routes.ts";
 import { EndedExchange, roundMs } from "./to-record.ts";
@@ -81,7 +81,8 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
       model: exchange.model,
       stream: exchange.stream,
       instance: exchange.instance,
-      attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts,
+      attempts: exchange.attempts.length === 0 ? undefined : exchange.attempts.length,
+      failed_attempts: failedAttempts(exchange),
       duration_ms: roundMs(durationMs),
       first_byte_ms:
         exchange.firstByteAt === undefined ? undefined : roundMs(exchange.firstByteAt - exchange.startedAt),
@@ -92,4 +93,10 @@ function complete(exchange: Exchange, finished: boolean, parts: GatewayParts): v
     },
     "request completed",
   );
+}
+
+/** Undefined where all went well, which is nearly always. */
+function failedAttempts({ attempts }: Exchange): readonly AttemptRecord[] | undefined {
+  const isClean = attempts.every(({ failure }) => failure === undefined);
+  return isClean ? undefined : attempts.filter(({ failure }) => failure !== undefined);
 }

@@ -29,7 +29,7 @@ export class EndedExchange implements KeptRequest {
   readonly isNotable: boolean;
   readonly #outcome: Outcome;
   readonly #facts: Facts;
-  readonly #choice: Choice | undefined;
+  readonly #plan: RoutePlan | undefined;
 
   constructor(exchange: Exchange, outcome: Outcome) {
     const { plan, caller } = exchange;
@@ -41,7 +41,7 @@ export class EndedExchange implements KeptRequest {
     this.isNotable = this.code !== undefined || exchange.attempts.length > 1;
     this.#outcome = outcome;
     this.#facts = factsOf(exchange);
-    this.#choice = plan && choiceOf(plan);
+    this.#plan = plan;
   }
 
   toRecord(): RequestRecord {
@@ -69,7 +69,7 @@ export class EndedExchange implements KeptRequest {
         tokens: usage && { prompt: usage.promptTokens, completion: usage.completionTokens },
       }),
       stream: facts.stream,
-      ...recordedChoice(this.#choice, facts.operation),
+      ...recordedChoice(this.#plan, facts.operation),
       attempts: facts.attempts.map(({ instance, failure, startMs, durationMs: ownMs }) => ({
         instance,
         outcome: failure ?? "ok",
@@ -116,16 +116,9 @@ function factsOf(exchange: Exchange) {
   };
 }
 
-/** What a record says of a plan. The rest of a plan is the moment's. */
-type Choice = Pick<RoutePlan, "candidates" | "rejected" | "omitted">;
-
-function choiceOf({ candidates, rejected, omitted }: RoutePlan): Choice {
-  return { candidates, rejected, omitted };
-}
-
 /** Where a plan says that a request for an operation can go, and where not. */
 export function recordedChoice(
-  plan: Choice | undefined,
+  plan: RoutePlan | undefined,
   operation: string,
 ): Pick<RequestRecord, "candidates" | "rejected" | "omitted"> {
   if (plan === undefined) return { candidates: [], rejected: [], omitted: 0 };

@@ -181,15 +181,29 @@ function dollars(amount: number): string {
   return `$${amount.toFixed(6).replace(/\.?0+$/, "")}`;
 }
 
+const headerNames = {
+  requests: {
+    limit: "x-ratelimit-limit-requests",
+    remaining: "x-ratelimit-remaining-requests",
+    reset: "x-ratelimit-reset-requests",
+  },
+  tokens: {
+    limit: "x-ratelimit-limit-tokens",
+    remaining: "x-ratelimit-remaining-tokens",
+    reset: "x-ratelimit-reset-tokens",
+  },
+} as const;
+
 function limitHeaders(rules: readonly Rule[], states: readonly CounterState[]): LimitHeaders {
   const headers: Record<string, string> = {};
   for (const measure of ["requests", "tokens"] as const) {
     const nearest = nearestLimit(measure, rules, states);
     if (nearest === undefined) continue;
     const { limit, state } = nearest;
-    headers[`x-ratelimit-limit-${measure}`] = String(limit);
-    headers[`x-ratelimit-remaining-${measure}`] = String(Math.floor(state.remaining));
-    headers[`x-ratelimit-reset-${measure}`] = formatReset(state.resetMs);
+    const names = headerNames[measure];
+    headers[names.limit] = String(limit);
+    headers[names.remaining] = String(Math.floor(state.remaining));
+    headers[names.reset] = formatReset(state.resetMs);
   }
   return headers;
 }

@@ -1,6 +1,6 @@
 import type { LogFields, Logger } from "../base/logger.ts";
 import { stdoutLog } from "./log-output.ts";
-import { redactedMember, redactText } from "./redact.ts";
+import { redactedJson, redactedMember } from "./redact.ts";
 
 export const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -47,8 +47,8 @@ function wrap(sink: Sink, bound: string): Logger {
     const isUrgent = rank >= logLevels.indexOf("warn");
     return (fields: LogFields, message: string): void => {
       if (rank < logLevels.indexOf(sink.level())) return;
-      const head = `{"level":"${level}","time":"${new Date().toISOString()}"${bound}${membersOf(fields)}`;
-      sink.destination.write(`${head},"message":${JSON.stringify(redactText(message))}}\n`, isUrgent);
+      const head = `{"level":"${level}","time":"${timeText()}"${bound}${membersOf(fields)}`;
+      sink.destination.write(`${head},"message":${redactedJson(message)}}\n`, isUrgent);
     };
   };
   return {
@@ -58,6 +58,19 @@ function wrap(sink: Sink, bound: string): Logger {
     error: at("error"),
     child: (fields) => wrap(sink, bound + membersOf(fields)),
   };
+}
+
+let lastMs = 0;
+let lastText = "";
+
+/** Now, in ISO 8601 and UTC. Lines of one millisecond share the text. */
+function timeText(): string {
+  const now = Date.now();
+  if (now !== lastMs) {
+    lastMs = now;
+    lastText = new Date(now).toISOString();
+  }
+  return lastText;
 }
 
 /** Fields as the members of a JSON object, with a comma before each. What is undefined is left out. */

@@ -46,8 +46,13 @@ export function redactedMember(name: string, value: unknown): string {
   const { isSecret, start } = knownName(name);
   if (isSecret && hasContent(value)) return `${start}"${redacted}"`;
   if (typeof value === "number") return start + (Number.isFinite(value) ? value : "null");
-  if (typeof value === "string" && plain.test(value) && !suspicion.test(value)) return `${start}"${value}"`;
-  return start + (JSON.stringify(redactValue(value, 0)) ?? "null");
+  return start + redactedJson(value);
+}
+
+/** A value as JSON, without the credentials in it. */
+export function redactedJson(value: unknown): string {
+  if (typeof value === "string" && plain.test(value) && !suspicion.test(value)) return `"${value}"`;
+  return JSON.stringify(redactValue(value, 0)) ?? "null";
 }
 
 /** A copy fit for a log line. */

@@ -34,7 +34,8 @@ export function explainPlan(request: RouteRequest, context: RoutingContext): Rou
   const all = planWithin(request, context, Number.POSITIVE_INFINITY);
   const first = new Set(plan.candidates.map(({ key, model }) => `${key} ${model.id}`));
   const rest = all.candidates.filter(({ key, model }) => !first.has(`${key} ${model.id}`));
-  return { ...all, candidates: [...plan.candidates, ...rest] };
+  const { model, route, rejected, omitted, failure } = all;
+  return { model, route, rejected, omitted, failure, candidates: [...plan.candidates, ...rest] };
 }
 
 /** What decides where a name leads. */
@@ -86,24 +87,47 @@ function planWithin(request: RouteRequest, context: RoutingContext, max: number)
   const { refused } = preparation;
   const rejectedCount = Math.min(max, refused.length + choice.rejected.length);
   const { candidateModels } = question;
-  let rejected: readonly Rejection[] | undefined;
-  return {
-    model,
-    route,
-    candidates,
-    get rejected() {
-      rejected ??= listRejected(choice.rejected, refused, max);
-      return rejected;
-    },
-    omitted: Math.max(0, preparation.size - candidates.length - rejectedCount),
-    failure:
-      candidates.length > 0
-        ? undefined
-        : explainFailure({
-            ...{ request, context, model, route, candidateModels },
-            rejected: concat(refused, choice.rejected),
-          }),
-  };
+  const failure =
+    candidates.length > 0
+      ? undefined
+      : explainFailure({
+          ...{ request, context, model, route, candidateModels },
+          rejected: concat(refused, choice.rejected),
+        });
+  const omitted = Math.max(0, preparation.size - candidates.length - rejectedCount);
+  return new Plan({ model, route, candidates, omitted, failure }, { live: choice.rejected, refused, max });
+}
+
+/** Those who were left out, and how many of them are listed. */
+interface LeftOut {
+  readonly live: readonly Rejection[];
+  readonly refused: readonly Refusal[];
+  readonly max: number;
+}
+
+/** Few requests are asked about: the list of those who were left out is made for them alone. */
+class Plan implements RoutePlan {
+  readonly model: string;
+  readonly route: CompiledRoute | undefined;
+  readonly candidates: readonly Candidate[];
+  readonly omitted: number;
+  readonly failure: RoutePlan["failure"];
+  readonly #leftOut: LeftOut;
+  #rejected: readonly Rejection[] | undefined;
+
+  constructor(known: Omit<RoutePlan, "rejected">, leftOut: LeftOut) {
+    this.model = known.model;
+    this.route = known.route;
+    this.candidates = known.candidates;
+    this.omitted = known.omitted;
+    this.failure = known.failure;
+    this.#leftOut = leftOut;
+  }
+
+  get rejected(): readonly Rejection[] {
+    this.#rejected ??= listRejected(this.#leftOut);
+    return this.#rejected;
+  }
 }
 
 function toQuestion(
@@ -152,7 +176,7 @@ function* concat<L, R>(left: Iterable<L>, right: Iterable<R>): Generator<L | R> 
 }
 
 /** What the moment left out before what records did: that is what one looks for. By instance, as people read it. */
-function listRejected(live: readonly Rejection[], refused: readonly Refusal[], max: number): readonly Rejection[] {
+function listRejected({ live, refused, max }: LeftOut): readonly Rejection[] {
   const rest = refused.slice(0, Math.max(0, max - live.length));
   if (live.length === 0 && refused.length === 0) return [];
   const listed = [...live.slice(0, max), ...rest.map(({ offer, reason, text }) => ({ key: offer.key, reason, text }))];

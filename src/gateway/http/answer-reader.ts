@@ -11,6 +11,7 @@ export interface AnswerControl {
 
 /** Takes an answer. The same methods as undici's handlers have, so that one handler serves both clients. */
 export interface AnswerHandler {
+  /** Called again with another control when a request that has waited for a connection goes out. */
   onRequestStart(control: AnswerControl): void;
   onResponseStart(control: AnswerControl, status: number, headers: Readonly<Record<string, string>>): void;
   onResponseData(control: AnswerControl, chunk: Buffer): void;

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { ClientReply, ClientRequest } from "../client-io.ts";
 import { FastReply, type ReplyChannel } from "./fast-reply.ts";
 import { FastRequest } from "./fast-request.ts";
-import { headersTimeoutMs, keepAliveMs, lingerMs, refusedBodyMs, requestTimeoutMs } from "./limits.ts";
+import { headersTimeoutMs, keepAliveMs, lingerMs, readingMs, refusedBodyMs, requestTimeoutMs } from "./limits.ts";
 import { readHead } from "./read-head.ts";
 
 /** What a connection asks of the server that it belongs to. */
@@ -49,6 +49,8 @@ export class FastConnection implements ReplyChannel {
   /** Cuts the connection if it took longer than it may for what it is doing. */
   check(now: number): void {
     if (now > this.#deadline) this.socket.destroy();
+    // All of the answer is ready, and waits for its client to read it.
+    else if (this.#deadline === never && this.#reply?.isEnded === true) this.#deadline = now + readingMs;
   }
 
   /** Makes the next answer the last one. */

@@ -212,6 +212,18 @@ test("a client that reads slowly is told of, and gets everything once it reads",
   assert.ok(pauses > 0);
 });
 
+test("who does not read an answer that is ready is left after a time", async (t) => {
+  const { url, clock } = await startFront(t, (_request, reply) => reply.end(Buffer.alloc(20 * 1024 * 1024)));
+  const client = await rawSocket(t, url);
+  client.socket.pause();
+  await client.send(get("/"));
+  for (let count = 0; count < 50; count++) await turn();
+  await clock.tick(310_000);
+  client.socket.resume();
+  await client.closed();
+  assert.ok(client.socket.bytesRead < 20 * 1024 * 1024, "the rest went nowhere");
+});
+
 test("a body waits at its sender while nobody takes it, and goes on piece by piece", async (t) => {
   const body = "x".repeat(30 * 1024 * 1024);
   const { promise, resolve } = Promise.withResolvers<readonly [ClientRequest, ClientReply]>();

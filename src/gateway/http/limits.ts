@@ -16,3 +16,5 @@ export const lingerMs = 1_000;
  * on their way when it is told to end would meet a reset otherwise.
  */
 export const farewellMs = 250;
+/** For a client to take what waits for it. One that takes longer has stopped to read, and would hold all that for ever. */
+export const readingMs = 300_000;

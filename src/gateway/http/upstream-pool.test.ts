@@ -212,6 +212,26 @@ test("no more connections than allowed: the others wait their turn", async (t) =
   assert.equal(connections(), 2);
 });
 
+test("who gives up while it waits for a connection leaves at once, and the others keep theirs", async (t) => {
+  const served: Socket[] = [];
+  const { url, connections } = await startServer(t, (socket) => void served.push(socket));
+  const pool = openPool(t, url, { connectionsMax: 1 });
+  const first = ask(pool);
+  let giveUp = (): void => {};
+  const second = ask(pool, {}, (control) => {
+    giveUp = () => control.abort(new Error("not needed any more"));
+  });
+  const third = ask(pool);
+  giveUp();
+  await assert.rejects(second, /not needed any more/);
+  for (let count = 0; count < 2; count++) {
+    while (served.length === 0) await turn();
+    served.shift()?.write(ok("x"));
+  }
+  await Promise.all([first, third]);
+  assert.equal(connections(), 1);
+});
+
 test("an idle connection is closed after its time, and the server's own time is believed", async (t) => {
   for (const hint of ["", "Keep-Alive: timeout=1\r\n"]) {
     const { promise, resolve } = Promise.withResolvers<void>();

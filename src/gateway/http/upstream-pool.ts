@@ -66,7 +66,7 @@ export class UpstreamPool {
     const connection = this.#takeIdle();
     if (connection !== undefined) connection.send(wire, handler);
     else if (this.#open.size < this.#options.connectionsMax) this.#connect().send(wire, handler);
-    else this.#waiting.push({ request: wire, handler });
+    else this.#wait({ request: wire, handler });
   }
 
   /** Takes no new requests; connections close as soon as their requests have ended. */
@@ -82,6 +82,18 @@ export class UpstreamPool {
     const error = new Error("the pool was closed");
     for (const { handler } of this.#waiting.splice(0)) handler.onResponseError(nothingToSteer, error);
     for (const connection of this.#open) connection.destroy();
+  }
+
+  /** Whoever gives up while it waits leaves at once, and costs no connection. */
+  #wait(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    const leave = (reason: Error) => {
+      const place = this.#waiting.indexOf(waiting);
+      if (place === -1) return;
+      this.#waiting.splice(place, 1);
+      waiting.handler.onResponseError(nothingToSteer, reason);
+    };
+    waiting.handler.onRequestStart({ ...nothingToSteer, abort: leave });
   }
 
   #takeIdle(): UpstreamConnection | undefined {
