@@ -37,6 +37,8 @@ export const requirements = {
     "A service registers under a lease, renews it, and registers again after a lost lease or registry.",
   "contract.check": "`nexus check URL` prints a line with a reason for each check and exits with 1 when one failed.",
   "contract.check-finds": "The checks find a service that breaks each of them.",
+  "contract.any-language":
+    "The specification's examples, in TypeScript, in Python without packages and in a shell, pass every check and serve.",
   "contract.gateway-conforms": "The gateway passes the checks that services pass.",
   "contract.json-schemas": "The published JSON Schemas are those of the code.",
 

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
-import { conformanceChecks, runConformance } from "../../src/contract/conformance/run-conformance.ts";
+import { startService } from "../../src/cli/started-service.ts";
+import { conformanceChecks } from "../../src/contract/conformance/run-conformance.ts";
 import { jsonSchemas } from "../../src/contract/generate-json-schemas.ts";
 import { operations } from "../../src/contract/operations.ts";
 import { registryRoutes } from "../../src/control/registry-routes.ts";
@@ -16,6 +18,11 @@ import { createEmbeddedRegistry } from "../../src/registry/embedded-registry.ts"
 import type { RegistrySnapshot } from "../../src/registry/registry.ts";
 import { readServiceEnvironment, runService } from "../../src/service-kit/index.ts";
 import { goodService } from "../fakes/good-service.ts";
+import { makeDirectory } from "../support/command-line.ts";
+import { failuresOf, report } from "../support/conformance.ts";
+import { needs } from "../support/needs.ts";
+import { waitForModel } from "../support/platform.ts";
+import { startPlatformFor } from "../support/started-platform.ts";
 
 const text = await readFile(new URL("../../SERVICE_API_SPECIFICATION.md", import.meta.url), "utf8");
 
@@ -106,14 +113,6 @@ async function startControl(t: TestContext) {
   return { directory, url: `unix:${socketPath}`, until };
 }
 
-async function failures(t: TestContext, baseUrl: string) {
-  const failed: { id: string; reason: string }[] = [];
-  for await (const { id, status, reason } of runConformance({ baseUrl, signal: t.signal })) {
-    if (status === "fail") failed.push({ id, reason });
-  }
-  return failed;
-}
-
 test("a service of the kit registers over the control's socket and takes its record away", async (t) => {
   const control = await startControl(t);
   const environment = readServiceEnvironment({ NEXUS_INSTANCE: "one", NEXUS_CONTROL_URL: control.url });
@@ -125,17 +124,71 @@ test("a service of the kit registers over the control's socket and takes its rec
   assert.equal((await control.until((now) => now.instances.size === 0)).rejected.length, 0);
 });
 
-const python = spawnSync("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 9))"]).status === 0;
+const python = needs(
+  "python3 (3.9 or newer)",
+  runs("python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"),
+);
+const shell = needs(
+  "jq and systemd-socket-activate",
+  runs("jq", "--version") && runs("systemd-socket-activate", "--help"),
+);
 
-test("the example in Python passes every check, registers, and drains", {
-  timeout: 60_000,
-  skip: python ? false : "python3 (3.9 or newer) is not installed",
-}, async (t) => {
-  const control = await startControl(t);
-  const [, source] = /^```python\n([\s\S]*?)^```$/m.exec(section("A whole service in Python")) ?? [];
+function runs(command: string, ...args: readonly string[]): boolean {
+  return spawnSync(command, args).status === 0;
+}
+
+/** Writes the example in one language to a file, and resolves to the path. */
+async function writeExample(directory: string, title: string, name: string): Promise<string> {
+  const whole = section("Whole services");
+  const [, source] = /^```\w+\n([\s\S]*?)^```$/m.exec(whole.slice(whole.indexOf(`### ${title}`))) ?? [];
   assert.ok(source);
-  const file = join(control.directory, "parrot.py");
-  await writeFile(file, source);
+  const file = join(directory, name);
+  await writeFile(file, source, { mode: 0o755 });
+  return file;
+}
+
+const repository = fileURLToPath(new URL("../..", import.meta.url));
+
+const examples: readonly (readonly [title: string, name: string, command: string, needed: object])[] = [
+  ["In TypeScript", "parrot.ts", process.execPath, {}],
+  ["In Python", "parrot.py", "python3", python],
+  ["In a shell", "parrot.sh", "", shell],
+];
+
+for (const [title, name, command, needed] of examples) {
+  // proves: contract.any-language
+  test(`the example ${title} passes every check, its end included`, { timeout: 60_000, ...needed }, async (t) => {
+    const directory = await makeDirectory(t);
+    await mkdir(join(directory, "node_modules"));
+    await symlink(repository, join(directory, "node_modules", "nexus"));
+    const file = await writeExample(directory, title, name);
+    const started = await startService({
+      command: `${command} '${file}'`,
+      environment: { PATH: process.env.PATH },
+      signal: t.signal,
+    });
+    t.after(() => started.end());
+    const results = await report({ baseUrl: started.baseUrl, process: started, signal: t.signal });
+    assert.deepEqual(failuresOf(results), []);
+    const passed = results.filter(({ status }) => status === "pass").map(({ id }) => id);
+    const seen = [
+      "chat.answers",
+      "stream.cancel",
+      "errors.context-length",
+      "process.run-file",
+      "drain.finishes",
+      "drain.exit",
+    ];
+    assert.deepEqual(
+      seen.filter((id) => !passed.includes(id)),
+      [],
+    );
+  });
+}
+
+test("the example in Python registers, and takes its record away", { timeout: 60_000, ...python }, async (t) => {
+  const control = await startControl(t);
+  const file = await writeExample(control.directory, "In Python", "parrot.py");
   const child = spawn("python3", [file], {
     env: { PATH: process.env.PATH, NEXUS_CONTROL_URL: control.url, NEXUS_INSTANCE: "polly", NEXUS_HOST_ID: "box" },
     stdio: ["ignore", "pipe", "inherit"],
@@ -143,10 +196,42 @@ test("the example in Python passes every check, registers, and drains", {
   t.after(() => child.kill("SIGKILL"));
   const ended = once(child, "close");
   const { instances } = await control.until((now) => now.instances.has("parrot/polly"));
-  const record = instances.get("parrot/polly");
-  assert.equal(record?.state, "ready");
-  assert.deepEqual(await failures(t, record.base_url), []);
+  assert.equal(instances.get("parrot/polly")?.state, "ready");
   child.kill("SIGTERM");
   assert.deepEqual(await ended, [0, null]);
   assert.equal((await control.until((now) => now.instances.size === 0)).rejected.length, 0);
+});
+
+// proves: contract.any-language
+test("a service of nothing but Python's library serves through the gateway", {
+  timeout: 60_000,
+  ...python,
+}, async (t) => {
+  const platform = await startPlatformFor(t);
+  const file = await writeExample(await makeDirectory(t), "In Python", "parrot.py");
+  const control = `unix:${join(platform.data, "control.sock")}`;
+  const child = spawn("python3", [file], {
+    env: { PATH: process.env.PATH, NEXUS_CONTROL_URL: control },
+    stdio: "ignore",
+  });
+  t.after(() => child.kill("SIGKILL"));
+  await waitForModel(platform, "parrot-1", 20_000);
+  const chat = async (fields: object) =>
+    await fetch(`${platform.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${platform.key}`, "content-type": "application/json" },
+      body: JSON.stringify({ model: "parrot-1", messages: [{ role: "user", content: "Polly wants it" }], ...fields }),
+    });
+  const whole = await chat({});
+  assert.equal(whole.status, 200);
+  const { choices } = (await whole.json()) as { choices: { message: { content: string } }[] };
+  assert.equal(choices[0]?.message.content, "Polly wants it");
+  const stream = await (await chat({ stream: true })).text();
+  assert.equal(stream.match(/"content": ?"[^"]+"/g)?.length, 3);
+  assert.match(stream, /data: \[DONE\]\n\n$/);
+  const tooLong = await chat({ messages: [{ role: "user", content: "word ".repeat(5_000) }] });
+  assert.equal(tooLong.status, 400);
+  assert.equal(((await tooLong.json()) as { error: { code: string } }).error.code, "context_length_exceeded");
+  child.kill("SIGTERM");
+  assert.deepEqual(await once(child, "exit"), [0, null]);
 });

@@ -3,7 +3,6 @@ import { readinessSchema } from "../health.ts";
 import { operationById } from "../operations.ts";
 import { parseJson, type ServiceProcess, type Target, Verdict } from "./check.ts";
 import { type EventStreamReading, readEventStream } from "./event-stream-reading.ts";
-import { chat } from "./operation-checks.ts";
 import { type Answer, readAll } from "./probe.ts";
 import { talkPath } from "./realtime-checks.ts";
 import { bounded, type Closing, openTalk, type TestTalk } from "./realtime-probe.ts";
@@ -55,7 +54,7 @@ interface Work {
 async function beginAnswer(target: Target): Promise<Work> {
   const { model, endlessTokens } = await streamingModel(target);
   const since = performance.now();
-  await chat(target, model, { max_tokens: measuredTokens });
+  await readAll(await openStream(target, model, { max_tokens: measuredTokens }));
   const tokenMs = Math.max(0.1, (performance.now() - since) / measuredTokens);
   const tokens = Math.min(endlessTokens, Math.max(measuredTokens, Math.round(streamMs / tokenMs)));
   const answer = await openStream(target, model, { max_tokens: tokens });
