@@ -21,7 +21,9 @@ for (const [path, render] of Object.entries(generatedFiles)) {
 /** The example as it is, and with the settings in it that are comments: those without a space behind their `#`, or two. */
 async function readExample() {
   const text = await read("nexus.example.yaml");
-  const full = text.replaceAll(/^( *)#(?=[^\s#]| {2})/gm, "$1").replaceAll(/^(\w+:) (?:\[\]|\{\})\n(?=[ -])/gm, "$1\n");
+  const full = text
+    .replaceAll(/^( *)#(?=[^\s#]| {2})/gm, "$1")
+    .replaceAll(/^( *)(\w+:) (?:\[\]|\{\})\n(?=\1[ -])/gm, "$1$2\n");
   return { text, full };
 }
 
