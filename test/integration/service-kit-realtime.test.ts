@@ -8,7 +8,9 @@ import type { RealtimeHandler, ServiceDefinition } from "../../src/service-kit/i
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { goodRealtime } from "../fakes/good-realtime.ts";
 import { goodService } from "../fakes/good-service.ts";
+import { startTestGateway } from "../support/gateway.ts";
 import { rawSocket } from "../support/raw-socket.ts";
+import { makeRecord } from "../support/records.ts";
 import { recordingLogger, runInTest } from "../support/run-in-test.ts";
 
 const options = { timeout: 20_000 };
@@ -35,8 +37,8 @@ interface Said {
 }
 
 /** Opens a conversation; `next` resolves with its events in turn, `end` with the code of its end. */
-async function converse(t: TestContext, url: string) {
-  const socket = connect(url);
+async function converse(t: TestContext, url: string, init: object = {}) {
+  const socket = connect(url, "?model=talk", init);
   t.after(() => socket.terminate());
   const events: Said[] = [];
   let wake = () => {};
@@ -259,6 +261,21 @@ test("a handler that does not read slows its client down and loses nothing", opt
   gate.resolve();
   await until("all.heard");
   assert.equal(await end, 1000);
+});
+
+// proves: contract.realtime
+test("a conversation goes through the gateway to a service of the kit", options, async (t) => {
+  const { url } = await runInTest(t, talker());
+  const gateway = await startTestGateway();
+  t.after(() => gateway.close());
+  gateway.view.set([makeRecord({ base_url: url, models: [{ id: "talk", features: { realtime: true } }] })]);
+  const headers = { authorization: `Bearer ${gateway.key}` };
+  const { socket, until, say, end } = await converse(t, gateway.url, { headers });
+  say({ type: "response.create" });
+  assert.equal(((await until("response.done")).response as Said).status, "completed");
+  socket.close(1000);
+  assert.equal(await end, 1000);
+  while ((await slotsActive(url)) > 0);
 });
 
 // proves: contract.realtime, contract.drain
