@@ -22,11 +22,11 @@ test("each row agrees with itself", () => {
   }
 });
 
-test("every domain has an operation, but tools and agents, which are no models", () => {
+test("every domain has an operation, but agents, which act through others", () => {
   const served = new Set(operations.flatMap(({ domains }) => domains));
   assert.deepEqual(
     allDomains.filter((domain) => !served.has(domain)),
-    ["tool", "agent"],
+    ["agent"],
   );
 });
 

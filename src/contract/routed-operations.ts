@@ -109,6 +109,21 @@ const texts = [
     requestSchema: "OCRRequest",
     responseSchema: "OCRResponse",
   },
+  {
+    // A tool is a model to its callers: a name that the fleet offers. The result is the Model Context Protocol's, so that
+    // agents take it as it is. What a tool does to the world is its own: nobody calls it twice by himself.
+    ...textWork,
+    id: "tools.call",
+    path: "/v1/tools/call",
+    domains: ["tool"],
+    answers: ["json"],
+    idempotent: false,
+    usage: "none",
+    usual: false,
+    summary: "Call a tool with arguments",
+    requestSchema: "CallToolRequest",
+    responseSchema: "CallToolResult",
+  },
 ] as const satisfies readonly OperationRow[];
 
 const pictures = [

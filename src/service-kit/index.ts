@@ -25,3 +25,5 @@ export {
   type ServiceLimits,
   type ServiceRequest,
 } from "./service.ts";
+export { type ServedWork, type ServeWorkOptions, serveWork } from "./work/serve-work.ts";
+export type * from "./work/work.ts";

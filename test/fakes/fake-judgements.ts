@@ -56,3 +56,14 @@ export function ocr({ fields, words }: FakeAsked): FakeReply {
   const usage = { pages_processed: pages.length, doc_size_bytes: JSON.stringify(address).length };
   return jsonReply({ pages, model, document_annotation: null, usage_info: usage });
 }
+
+/** Says its arguments back, as the Model Context Protocol writes results. */
+export function toolCall({ fields }: FakeAsked): FakeReply {
+  const { arguments: given = {} } = fields;
+  if (!isObject(given)) return badField("arguments", "must be an object");
+  return jsonReply({
+    content: [{ type: "text", text: JSON.stringify(given) }],
+    structuredContent: given,
+    isError: false,
+  });
+}

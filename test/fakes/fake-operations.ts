@@ -3,7 +3,7 @@ import { speech, transcription } from "./fake-audio.ts";
 import { embed, generate } from "./fake-generation.ts";
 import { images } from "./fake-images.ts";
 import { FakeJobs } from "./fake-jobs.ts";
-import { moderation, ocr, rerank } from "./fake-judgements.ts";
+import { moderation, ocr, rerank, toolCall } from "./fake-judgements.ts";
 import { countTokens, messages } from "./fake-messages.ts";
 import type { FakeAsked, FakeReply } from "./fake-reply.ts";
 import { responses } from "./fake-responses.ts";
@@ -18,6 +18,7 @@ const works: Readonly<Partial<Record<RoutedOperationId, (asked: FakeAsked) => Fa
   "moderations.create": moderation,
   rerank,
   ocr,
+  "tools.call": toolCall,
   "images.generate": images,
   "images.edit": images,
   "images.create_variation": images,

@@ -21,7 +21,7 @@ import { goodService, type Pace } from "./good-service.ts";
 /** What a good service serves by itself. */
 const own: readonly string[] = ["chat.completions.create", "completions.create", "embeddings.create"];
 const others = routedOperations.flatMap(({ id }) => (id === "realtime.connect" || own.includes(id) ? [] : [id]));
-const domains = ["image", "speech", "transcription", "ocr", "video", "music", "rerank", "moderation"] as const;
+const domains = ["image", "speech", "transcription", "ocr", "video", "music", "rerank", "moderation", "tool"] as const;
 
 /**
  * A good service that serves every operation there is: what it has no handler of its own for is answered as fake

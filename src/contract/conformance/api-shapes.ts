@@ -63,6 +63,12 @@ export const ocrAnswerSchema = z.looseObject({
   usage_info: z.looseObject({ pages_processed: count }),
 });
 
+export const toolResultSchema = z.looseObject({
+  content: z.array(z.looseObject({ type: z.string().min(1) })),
+  structuredContent: z.looseObject({}).optional(),
+  isError: z.boolean().optional(),
+});
+
 export const imagesAnswerSchema = z.looseObject({
   created: z.int().positive(),
   data: z.array(z.looseObject({ b64_json: z.string().optional(), url: z.string().optional() })).min(1),

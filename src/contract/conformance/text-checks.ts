@@ -1,4 +1,5 @@
 import type { RoutedOperationId } from "../operations.ts";
+import { errorAnswerSchema } from "./answer-shapes.ts";
 import {
   messageAnswerSchema,
   moderationAnswerSchema,
@@ -7,8 +8,9 @@ import {
   responseAnswerSchema,
   type TypedEvent,
   tokenCountSchema,
+  toolResultSchema,
 } from "./api-shapes.ts";
-import { askJson, type Check, fail, mustMatch, pass, type Target } from "./check.ts";
+import { askJson, type Check, fail, mustBeJson, mustBeStatus, mustMatch, pass, type Target } from "./check.ts";
 import { readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs } from "./probe.ts";
 import { samplePicture } from "./samples.ts";
@@ -143,6 +145,24 @@ const judgementChecks: readonly Check[] = [
       const { pages, usage_info: usage } = mustMatch(ocrAnswerSchema, answer, "the answer");
       if (usage.pages_processed !== pages.length) fail(`${usage.pages_processed} pages counted, ${pages.length} given`);
       return pages.length === 1 ? pass() : fail(`${pages.length} pages of one picture`);
+    },
+  },
+  {
+    id: "tools.answers",
+    title: "A tool gives a result, or refuses arguments that it cannot take",
+    generates: true,
+    async run(target) {
+      const { model, path } = await readyModel(target, "tools.call");
+      const body = { model: model.id, arguments: {} };
+      const answer = await target.probe.ask(path, { method: "POST", body, timeoutMs: generateTimeoutMs });
+      const said = mustBeJson(answer, "the answer");
+      if (answer.status === 400) {
+        mustMatch(errorAnswerSchema, said, "the error body");
+        return pass("without arguments it is refused");
+      }
+      mustBeStatus(answer, 200, `POST ${path}`);
+      const { content } = mustMatch(toolResultSchema, said, "the result");
+      return pass(`${content.length} pieces of content`);
     },
   },
 ];

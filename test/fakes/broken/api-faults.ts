@@ -83,6 +83,12 @@ const texts: readonly Fault[] = [
     concerns: whole("/v1/ocr"),
     spoil: json((answer) => ({ ...answer, usage_info: { pages_processed: 7 } })),
   },
+  {
+    breaks: "tools.answers",
+    defect: "it gives a tool's result as bare text",
+    concerns: whole("/v1/tools/call"),
+    spoil: json((answer) => ({ ...answer, content: "done" })),
+  },
 ];
 
 /** A text in the place of a picture. */
