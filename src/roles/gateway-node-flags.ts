@@ -1,7 +1,16 @@
 /**
- * What Node is told when it runs a gateway. Requests live for milliseconds and leave nothing behind, so that a young
- * generation of 4 MiB is collected as cheaply as one of the default 16 MiB, and the process stays a third smaller: 243
- * against 335 MB after 20,000 requests in three bursts. It has that size from the beginning: loading fills a smaller
- * one over and over, which takes a tenth of the start.
+ * What Node is told when it runs a gateway, for the sake of its memory: 133 against 220 MB after a load of small
+ * requests, with no more work for each of them.
+ *
+ * - Requests live for milliseconds, so that a young generation of 4 MiB is collected as cheaply as one of the default
+ *   16 MiB. It has that size from the beginning: loading fills a smaller one over and over, a tenth of the start.
+ * - The old generation is collected when it has doubled and not when it has quadrupled.
+ * - What is compiled for speed is compiled by the thread that wants it. Threads of its own for that keep some 30 MB, for
+ *   work that is over after the first seconds.
  */
-export const gatewayNodeFlags: readonly string[] = ["--min-semi-space-size=4", "--max-semi-space-size=4"];
+export const gatewayNodeFlags: readonly string[] = [
+  "--min-semi-space-size=4",
+  "--max-semi-space-size=4",
+  "--heap-growing-percent=100",
+  "--no-concurrent-recompilation",
+];
