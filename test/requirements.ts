@@ -138,6 +138,14 @@ export const requirements = {
   "llm.usage": "`usage` counts the tokens that were read and made.",
   "llm.context": "What does not fit is 400 `context_length_exceeded`, never cut silently.",
   "llm.threads": "It never uses more threads than there are cores.",
+
+  // The other services.
+  "service.conforms": "Each reference service keeps the contract.",
+  "ocr.pictures": "Text is read off a picture, with the place of every line and word.",
+  "ocr.pdf": "The pages of a PDF that are asked for are drawn and read.",
+  "ocr.languages": "Each language whose data is there is a model; for what is missing it says what to do.",
+  "ocr.bounded": "Pixels, pages and memory are bounded before anything is unpacked; what is broken harms nothing else.",
+  "ocr.cancel": "Reading ends with its client, and `/health` is quick meanwhile.",
   "models.sources": "A model comes from the first source that answers, and what was tried is listed.",
   "models.verified": "A file is used only when its SHA-256 is the pinned one.",
   "models.resume": "An interrupted download goes on where it stopped.",
