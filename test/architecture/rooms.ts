@@ -56,7 +56,11 @@ export const rooms: Readonly<Record<string, Room>> = {
     imports: ["base", "contract", "keys", "attach", "registry", "routing"],
     types: ["gateway", "supervisor"],
   },
-  cli: { imports: ["base", "blobs", "config", "contract"], types: ["control", "gateway", "keys", "records"] },
+  scaffold: { imports: ["base", "contract"], packages: ["yaml", "zod"] },
+  cli: {
+    imports: ["base", "blobs", "config", "contract", "scaffold"],
+    types: ["control", "gateway", "keys", "records"],
+  },
   // The only wiring.
   roles: { imports: ["*"] },
 };
