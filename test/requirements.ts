@@ -33,6 +33,8 @@ export const requirements = {
   "contract.drain": "On SIGTERM a service leaves the registry, ends what is under way, refuses what is new, and exits.",
   "contract.realtime":
     "A service holds conversations over WebSockets: bounded, pinged, ended with their client, closed with 1001 on SIGTERM.",
+  "kit.upstream":
+    "What a service asks of a server behind it is bounded, ends with its client, and fails in Nexus's own words.",
   "contract.registers":
     "A service registers under a lease, renews it, and registers again after a lost lease or registry.",
   "contract.check": "`nexus check URL` prints a line with a reason for each check and exits with 1 when one failed.",
@@ -264,4 +266,9 @@ export const requirements = {
     "Requests that two readers could read differently are refused; slow senders are dropped while others are served.",
   "resilience.malformed-bodies":
     "No malformed body crashes or hangs the gateway, or is answered with a failure of its own.",
+
+  // The services that come with it.
+  "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",
+  "services.rerank": "The document that answers a query stands before those that do not.",
+  "services.moderation": "Texts and pictures that hurt are flagged, others are not, and what cannot be judged is said.",
 } as const satisfies Record<string, string>;

@@ -1,4 +1,5 @@
 export { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "./environment.ts";
+export { type PictureHead, readPictureHead } from "./picture-head.ts";
 export type { FormFile } from "./read-form.ts";
 export type { RealtimeEvent, RealtimeHandler, RealtimeRequest, RealtimeSocket } from "./realtime.ts";
 export {
@@ -25,5 +26,6 @@ export {
   type ServiceLimits,
   type ServiceRequest,
 } from "./service.ts";
+export { createUpstream, type Upstream, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
 export { type ServedWork, type ServeWorkOptions, serveWork } from "./work/serve-work.ts";
 export type * from "./work/work.ts";

@@ -1,8 +1,9 @@
 import { NexusError } from "nexus/base";
 import { describeIssues } from "nexus/contract";
+import { readPictureHead } from "nexus/service-kit";
 import { z } from "zod";
 import { type PageChoice, parsePageChoice } from "./page-choice.ts";
-import { readPictureHead } from "./picture-head.ts";
+
 import type { OcrSettings } from "./settings.ts";
 
 const page = z.int().min(0).max(999_999);

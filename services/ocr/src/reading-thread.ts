@@ -1,9 +1,10 @@
 import { parentPort } from "node:worker_threads";
 import { describeError, NexusError } from "nexus/base";
+import { readPictureHead } from "nexus/service-kit";
 import type { OcrDocument } from "./ocr-request.ts";
 import { choosePages } from "./page-choice.ts";
 import { openPdf } from "./pdf-pages.ts";
-import { readPictureHead } from "./picture-head.ts";
+
 import type { ReadJob, ReadMessage, ReadPage } from "./reading.ts";
 import { createRecogniser, type Recogniser } from "./recogniser.ts";
 
