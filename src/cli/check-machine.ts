@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
-import { availableParallelism, freemem, totalmem, userInfo } from "node:os";
+import { availableParallelism, freemem, totalmem } from "node:os";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import type { DataPaths } from "../config/paths.ts";
@@ -53,7 +53,7 @@ export async function checkDataDirectory({ root }: DataPaths): Promise<Finding> 
   );
   if (!isWritable) return problem("data directory", `${place} can't be written`, "Choose another with --data.");
   if (place !== root) return ok("data directory", `${root} will be made at the first start`);
-  if (uid !== userInfo().uid) {
+  if (uid !== process.getuid?.()) {
     return problem("data directory", `${root} belongs to another user`, "Choose another with --data.");
   }
   if ((mode & 0o077) !== 0) {

@@ -3,7 +3,7 @@ import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeDirectory } from "../../test/support/command-line.ts";
-import { followLogs, type LogLine, lastLines, parseLogLine } from "./log-files.ts";
+import { findLogEnds, followLogs, type LogLine, lastLines, listLogs, parseLogLine, toJsonLine } from "./log-files.ts";
 
 const line = (time: string, message: string) => `${JSON.stringify({ level: "info", time, message })}\n`;
 
@@ -37,9 +37,14 @@ test("following gives each new line once, also after the file became short", asy
   const stop = new AbortController();
   const seen: string[] = [];
   let arrived = () => {};
-  const following = followLogs(directory, ["a"], stop.signal, ({ message }: LogLine) => {
-    seen.push(message);
-    arrived();
+  const following = followLogs({
+    directory,
+    from: await findLogEnds(directory, ["a"]),
+    signal: stop.signal,
+    onLine: ({ message }: LogLine) => {
+      seen.push(message);
+      arrived();
+    },
   });
   const next = async (write: () => void) => {
     const wait = new Promise<void>((resolve) => {
@@ -48,8 +53,6 @@ test("following gives each new line once, also after the file became short", asy
     write();
     await wait;
   };
-  // The first look is taken after the next turn.
-  await new Promise((resolve) => setTimeout(resolve, 50));
   await next(() => appendFileSync(path, "one\nha"));
   await next(() => appendFileSync(path, "lf\n"));
   truncateSync(path);
@@ -58,4 +61,28 @@ test("following gives each new line once, also after the file became short", asy
   stop.abort();
   await following;
   assert.deepEqual(seen, ["one", "half", "two"]);
+});
+
+test("following every log gives those that begin later from their first line, and the last lines before its end", async (t) => {
+  const directory = await makeDirectory(t);
+  writeFileSync(join(directory, "a.log"), "old\n");
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const from = await findLogEnds(directory, await listLogs(directory));
+  writeFileSync(join(directory, "b.log"), line("2026-01-01T00:00:02Z", "first"));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onLine = (found: LogLine) => {
+    seen.push(toJsonLine(found));
+    resolve();
+  };
+  const following = followLogs({ directory, from, withNew: true, signal: stop.signal, onLine });
+  await promise;
+  appendFileSync(join(directory, "a.log"), "last\n");
+  stop.abort();
+  await following;
+  assert.deepEqual(seen, [
+    '{"time":"2026-01-01T00:00:02Z","level":"info","process":"b","message":"first"}',
+    '{"process":"a","message":"last"}',
+  ]);
+  assert.deepEqual(await listLogs(join(directory, "missing")), []);
 });

@@ -1,4 +1,4 @@
-import { open, stat } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { printable, type StyleName, type Terminal } from "./terminal.ts";
@@ -38,35 +38,58 @@ export async function lastLines(directory: string, names: readonly string[], cou
     .slice(-count);
 }
 
+/** Where logs ended at one moment, in bytes by the name of their process. */
+export type LogEnds = ReadonlyMap<string, number>;
+
+/** The logs of a directory that may not be there yet. */
+export async function listLogs(directory: string): Promise<string[]> {
+  const files = await readdir(directory).catch(() => []);
+  return files.filter((file) => file.endsWith(".log")).map((file) => file.slice(0, -".log".length));
+}
+
+export async function findLogEnds(directory: string, names: readonly string[]): Promise<LogEnds> {
+  const ends = names.map(async (name) => [name, await sizeOf(join(directory, `${name}.log`))] as const);
+  return new Map(await Promise.all(ends));
+}
+
+export interface FollowLogsOptions {
+  readonly directory: string;
+  /** The logs to follow, and from where on. */
+  readonly from: LogEnds;
+  /** Follow those too, from their beginning, that are not there yet. */
+  readonly withNew?: boolean;
+  readonly signal: AbortSignal;
+  readonly onLine: (line: LogLine) => void;
+}
+
 /** How often files are looked at; file events don't work everywhere. */
 const followIntervalMs = 250;
 
-/** Passes new lines on until `signal` aborts. A file that becomes shorter begins anew. */
-export async function followLogs(
-  directory: string,
-  names: readonly string[],
-  signal: AbortSignal,
-  onLine: (line: LogLine) => void,
-): Promise<void> {
-  const files = await Promise.all(
-    names.map(async (name) => {
-      const path = join(directory, `${name}.log`);
-      return { name, path, offset: await sizeOf(path), rest: "" };
-    }),
-  );
-  while (!signal.aborted) {
-    for (const file of files) {
-      const size = await sizeOf(file.path);
-      if (size < file.offset) file.offset = 0;
-      if (size === file.offset) continue;
-      const { text, end } = await readFrom(file.path, file.offset);
-      file.offset = end;
-      const lines = (file.rest + text).split("\n");
-      file.rest = lines.pop() ?? "";
-      for (const line of lines.filter((line) => line !== "")) onLine(parseLogLine(file.name, line));
+/** Passes new lines on until `signal` aborts, and those that were there by then. A file that becomes shorter begins anew. */
+export async function followLogs({ directory, from, withNew = false, signal, onLine }: FollowLogsOptions) {
+  const files = new Map([...from].map(([name, offset]) => [name, { offset, rest: "" }]));
+  for (let isLast = false; !isLast; ) {
+    isLast = signal.aborted;
+    if (withNew) {
+      for (const name of await listLogs(directory)) if (!files.has(name)) files.set(name, { offset: 0, rest: "" });
     }
-    await sleep(followIntervalMs, undefined, { signal }).catch(() => {});
+    for (const [name, file] of files) {
+      for (const line of await readNew(join(directory, `${name}.log`), file)) onLine(parseLogLine(name, line));
+    }
+    if (!isLast) await sleep(followIntervalMs, undefined, { signal }).catch(() => {});
   }
+}
+
+/** The whole lines that a file has got since the last look. */
+async function readNew(path: string, file: { offset: number; rest: string }): Promise<string[]> {
+  const size = await sizeOf(path);
+  if (size < file.offset) file.offset = 0;
+  if (size === file.offset) return [];
+  const { text, end } = await readFrom(path, file.offset);
+  file.offset = end;
+  const lines = (file.rest + text).split("\n");
+  file.rest = lines.pop() ?? "";
+  return lines.filter((line) => line !== "");
 }
 
 async function sizeOf(path: string): Promise<number> {
@@ -111,6 +134,11 @@ function asText(value: unknown): string | undefined {
 }
 
 const levelStyles: Readonly<Record<string, StyleName>> = { error: "red", warn: "yellow", debug: "dim" };
+
+/** One JSON object, for programs that collect logs. */
+export function toJsonLine({ time, level, process, message, fields }: LogLine): string {
+  return JSON.stringify({ time, level, process, message, ...fields });
+}
 
 /** `12:04:05.123 gateway warn  message  key=value` */
 export function formatLogLine(line: LogLine, { paint }: Terminal, isNamed: boolean): string {

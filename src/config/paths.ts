@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
 /** Where a platform keeps its things. One data directory is one platform. */
@@ -56,7 +56,7 @@ export function dataPaths(dataDirectory: string): DataPaths {
   const controlSocket =
     Buffer.byteLength(inside) <= socketPathBytesMax
       ? inside
-      : join(tmpdir(), `nexus-${userInfo().uid}-${short}`, "control.sock");
+      : join(tmpdir(), `nexus-${process.getuid?.() ?? 0}-${short}`, "control.sock");
   return {
     root,
     controlSocket,

@@ -1,6 +1,5 @@
 import { lstatSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { userInfo } from "node:os";
 import { dirname } from "node:path";
 import fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { toErrorBody } from "../base/error-body.ts";
@@ -57,7 +56,7 @@ export async function startControlServer({ socketPath, routes, log }: ControlSer
 function prepareDirectory(directory: string): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(directory);
-  if (uid !== userInfo().uid || (mode & 0o002) !== 0) {
+  if (uid !== process.getuid?.() || (mode & 0o002) !== 0) {
     throw new NexusError(
       "conflict",
       `${directory} belongs to another user or everybody may write to it. Give the platform a directory of its own with --data.`,

@@ -31,6 +31,12 @@ export const upCommand = buildCommand<UpFlags, [], CliContext>({
         withNegated: false,
         brief: "Run in the background; return when it is ready",
       },
+      logs: {
+        kind: "boolean",
+        optional: true,
+        withNegated: false,
+        brief: "Print all processes' log lines as JSON, for containers; make no first key",
+      },
       ...jsonFlag,
     },
   },

@@ -1,9 +1,8 @@
-import { readdir } from "node:fs/promises";
 import { closestName } from "../../base/close-names.ts";
 import { CliError } from "../cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
-import { followLogs, formatLogLine, type LogLine, lastLines } from "../log-files.ts";
+import { findLogEnds, followLogs, formatLogLine, type LogLine, lastLines, listLogs } from "../log-files.ts";
 import { findPlatform } from "../platform.ts";
 import type { Verb } from "../verb.ts";
 
@@ -27,16 +26,22 @@ export const logs: Verb<LogsFlags, [name?: string]> = async ({ context }, flags,
   const lines = await lastLines(paths.logs, names, flags.lines);
   const format = (line: LogLine) => formatLogLine(line, context.terminal, names.length > 1);
   if (flags.follow === true) {
+    const { signal } = context.interrupts;
+    const from = await findLogEnds(paths.logs, names);
     context.terminal.print(...lines.map(format));
-    await followLogs(paths.logs, names, context.interrupts.signal, (line) => context.terminal.print(format(line)));
+    await followLogs({
+      directory: paths.logs,
+      from,
+      signal,
+      onLine: (line) => context.terminal.print(format(line)),
+    });
     return undefined;
   }
   return { json: { lines }, text: lines.map(format) };
 };
 
 async function logNames(directory: string, wanted: string | undefined): Promise<string[]> {
-  const files = await readdir(directory).catch(() => []);
-  const names = files.filter((file) => file.endsWith(".log")).map((file) => file.slice(0, -".log".length));
+  const names = await listLogs(directory);
   if (wanted === undefined) {
     if (names.length > 0) return names.toSorted();
     throw new CliError(exitCodes.notReady, "no_platform", `There are no logs in ${directory}.`, {

@@ -3,8 +3,9 @@ import { CliError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
+import { findLogEnds, followLogs, type LogLine, listLogs, toJsonLine } from "../log-files.ts";
 import type { StartedPlatform } from "../roles.ts";
-import { createStageView } from "../stage-view.ts";
+import { createStageView, type StageView } from "../stage-view.ts";
 import { describeStarted, type StartedSummary } from "../started-summary.ts";
 import type { Print, Verb } from "../verb.ts";
 import { loadVerbConfig } from "../verb-config.ts";
@@ -15,10 +16,14 @@ export interface UpFlags extends DataFlag, ConfigFlag, JsonFlag {
   readonly builtin?: boolean;
   readonly discovery?: boolean;
   readonly detach?: boolean;
+  readonly logs?: boolean;
 }
 
 /** `nexus up` */
 export const up: Verb<UpFlags, []> = async ({ context, print }, flags) => {
+  if (flags.logs === true && (flags.json === true || flags.detach === true)) {
+    throw new CliError(exitCodes.usage, "usage", "--logs fills stdout with log lines: leave --json and --detach out.");
+  }
   const loaded = await loadVerbConfig(context, flags);
   const { terminal } = context;
   terminal.note(...loaded.warnings.map((warning) => `${terminal.paintNote("yellow", "warning:")} ${warning}`));
@@ -29,25 +34,42 @@ export const up: Verb<UpFlags, []> = async ({ context, print }, flags) => {
   const { entry, version, environment } = context;
   const stopper = createStopper(context);
   let forgetHangup = () => {};
+  const endLogs = flags.logs === true ? await printLogs(context, loaded.paths.logs) : undefined;
   try {
     const platform = await context.roles.startPlatform({ loaded, version, entry, environment });
     stopper.use(platform);
     forgetHangup = context.interrupts.onHangup(() => platform.reload());
-    await present(context, platform, flags.json === true, print);
+    await present(context, platform, flags, print);
     await platform.stopped;
   } finally {
     forgetHangup();
     stopper.release();
+    await endLogs?.();
   }
-  terminal.note("Nexus has stopped.");
+  if (flags.logs !== true) terminal.note("Nexus has stopped.");
   return undefined;
 };
 
+/** Prints what the processes log from now on; the returned function ends that, with the lines of the last moment. */
+async function printLogs({ terminal }: CliContext, directory: string): Promise<() => Promise<void>> {
+  const from = await findLogEnds(directory, await listLogs(directory));
+  const end = new AbortController();
+  const onLine = (line: LogLine) => terminal.print(toJsonLine(line));
+  const followed = followLogs({ directory, from, withNew: true, signal: end.signal, onLine });
+  return async () => {
+    end.abort();
+    await followed;
+  };
+}
+
 /** Shows how it comes up and what came of it. One that can't come up is stopped: nobody would look after it. */
-async function present(context: CliContext, platform: StartedPlatform, isScript: boolean, print: Print): Promise<void> {
+async function present(context: CliContext, platform: StartedPlatform, flags: UpFlags, print: Print): Promise<void> {
+  const isScript = flags.json === true || flags.logs === true;
   try {
-    const status = await waitUntilStarted(context, platform, isScript);
-    if (status === undefined) return;
+    const view = flags.logs === true ? undefined : createStageView(context.terminal);
+    const status = await waitUntilStarted(platform, isScript, view);
+    // Logs are kept and passed on: no place for a key.
+    if (status === undefined || flags.logs === true) return;
     const summary: StartedSummary = { status, first_key: (await platform.makeFirstKey()) ?? null };
     print({ json: summary, text: describeStarted(summary, context, { isDetached: false }) });
   } catch (error) {
@@ -89,11 +111,10 @@ const registrationMs = 3_000;
  * Undefined when the platform was stopped before.
  */
 async function waitUntilStarted(
-  { terminal }: CliContext,
   platform: StartedPlatform,
   isScript: boolean,
+  view: StageView | undefined,
 ): Promise<PlatformStatus | undefined> {
-  const view = createStageView(terminal);
   let settledAt: number | undefined;
   let isStopped = false;
   const stopped = platform.stopped.then(() => {
@@ -104,7 +125,7 @@ async function waitUntilStarted(
       const status = platform.status();
       if (isStopped || status.state === "stopping") return undefined;
       refuseDeadGateway(status.processes);
-      view.update(status);
+      view?.update(status);
       if (status.state === "ready" && isScript) return status;
       if (status.state === "ready" && status.processes.every(isSettled)) {
         settledAt ??= performance.now();
@@ -115,7 +136,7 @@ async function waitUntilStarted(
       await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, frameMs))]);
     }
   } finally {
-    view.close();
+    view?.close();
   }
 }
 
