@@ -1,7 +1,7 @@
 import { basename } from "node:path/posix";
 import type { Rule } from "./rule.ts";
 
-const kebabCase = /^[a-z0-9]+(-[a-z0-9]+)*(\.test)?\.(ts|mjs)$/;
+const kebabCase = /^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.d)?\.(ts|mjs)$/;
 /** Names of drawers, not of things. */
 const drawer = /(^|\/)(common|lib|misc|shared|stuff)([/.]|$)|(^|[-/])(helper|manager|util)s?([-/.]|$)/;
 const drawerDeclaration = /^(?:export )?(?:class|interface|type|function|const) (\w+(?:Manager|Helper|Util)s?)\b/gm;

@@ -125,8 +125,8 @@ function isNamed(node: AnyNode | null | undefined, name: string): boolean {
   return node?.type === "Identifier" && node.name === name;
 }
 
-/** Files that are started, not imported. */
-const entrances = /^(src\/main\.ts|services\/[^/]+\/src\/main\.ts)$/;
+/** Files that are started, not imported: as a process, or as a thread of a service. */
+const entrances = /^(src\/main\.ts|services\/[^/]+\/src\/(main|[a-z0-9-]+-(thread|worker))\.ts)$/;
 
 const sideEffectsExcused: Excuses = {
   "src/config/loopback.ts": "fills a constant list of addresses",
