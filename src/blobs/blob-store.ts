@@ -43,12 +43,22 @@ export async function hashFile(path: string, signal: AbortSignal, onBytes: (byte
   return hash.digest("hex");
 }
 
-/** Whether the file begins as every GGUF file does. */
-export async function isGguf(path: string): Promise<boolean> {
+/** How the files begin that models are kept in. */
+const beginnings = [
+  // llama.cpp's.
+  Buffer.from("GGUF", "latin1"),
+  // whisper.cpp's: "ggml" as a little-endian number.
+  Buffer.from("lmgg", "latin1"),
+  // ONNX: the first field of its protocol buffer, the version of the format.
+  Buffer.from([0x08]),
+];
+
+/** Whether the file begins as a GGUF, ggml or ONNX file does. */
+export async function isModelFile(path: string): Promise<boolean> {
   const file = await open(path, "r");
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(4), 0, 4, 0);
-    return bytesRead === 4 && buffer.toString("latin1") === "GGUF";
+    return bytesRead === 4 && beginnings.some((start) => buffer.subarray(0, start.length).equals(start));
   } finally {
     await file.close();
   }

@@ -1,3 +1,4 @@
+import { builtinSoundModels } from "./builtin-sound-models.ts";
 import type { CatalogueEntry } from "./catalogue.ts";
 import type { UrlSource } from "./model-source.ts";
 
@@ -143,6 +144,7 @@ export const builtinModels: readonly CatalogueEntry[] = [
     ],
     origin: "built-in",
   },
+  ...builtinSoundModels,
 ];
 
 /** A model of Ollama's library: its registry serves the plain GGUF file under its digest. */

