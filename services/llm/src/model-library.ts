@@ -38,7 +38,10 @@ export function createModelLibrary(directory: string, log: Logger): ModelLibrary
   const read = async (entry: CatalogueEntry): Promise<LibraryModel | undefined> => {
     const blob = await findBlob(directory, entry);
     const facts = blob === undefined ? undefined : await factsOf(blob);
-    return blob === undefined || facts === undefined ? undefined : { entry, blob, facts };
+    // A model made for embeddings or for rerank is served by the service for it, which knows the marks that such a model
+    // wants on its texts: two services would give one text two vectors.
+    if (blob === undefined || facts === undefined || facts.isEmbedder) return undefined;
+    return { entry, blob, facts };
   };
   return {
     models: () => [...models.values()],
