@@ -13,6 +13,7 @@ export interface Room {
 /** The rooms under `src/`, from the ground up. A room knows only rooms that it is built on. */
 export const rooms: Readonly<Record<string, Room>> = {
   base: { imports: [], packages: [] },
+  audio: { imports: [], isPure: true },
   contract: { imports: ["base"], packages: ["zod"] },
   openai: { imports: ["base"], isPure: true },
   translate: { imports: ["base", "openai"], isPure: true },
