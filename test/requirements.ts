@@ -253,6 +253,15 @@ export const requirements = {
   "explain.record": "A request's record says where it went, where it could not go and why, and where the time went.",
   "explain.dry-run": "A dry run says where a request would go, or why it would be refused, and sends nothing.",
 
+  // Containers.
+  "containers.composition":
+    "The composition that ships comes up healthy and answers on loopback, for those who have a key.",
+  "containers.hardened": "Containers run without root, without rights, and on file systems that cannot be written.",
+  "containers.life": "A container that is stopped lets its requests end; one that is killed comes back.",
+  "containers.logs": "Containers log JSON lines to stdout, without keys.",
+  "containers.files":
+    "Every Dockerfile in the repository has a pinned base, another user than root and a health check.",
+
   // Dependability, counted. `npm run test:resilience` runs the same scenarios in full.
   "resilience.killed-instance":
     "When one of two instances is killed under load, no request fails before its first byte and no stream is cut silently.",
@@ -268,6 +277,7 @@ export const requirements = {
     "No malformed body crashes or hangs the gateway, or is answered with a failure of its own.",
 
   // The services that come with it.
+  "cli.texts": "Texts from arguments, files and stdin become vectors or a ranking with one command.",
   "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",
   "services.rerank": "The document that answers a query stands before those that do not.",
   "services.moderation": "Texts and pictures that hurt are flagged, others are not, and what cannot be judged is said.",

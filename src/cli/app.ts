@@ -26,12 +26,13 @@ import {
   undrainCommand,
 } from "./commands/server-commands.ts";
 import { configRoutes } from "./commands/settings-commands.ts";
+import { embedCommand, rerankCommand } from "./commands/text-commands.ts";
 import type { CliContext } from "./context.ts";
 
 /** The verbs in the order and the groups of `nexus help`. */
 export const verbGroups: Readonly<Record<string, readonly string[]>> = {
   "The platform": ["up", "down", "status", "explain", "logs", "doctor"],
-  Models: ["chat", "models"],
+  Models: ["chat", "embed", "rerank", "models"],
   "Model servers": ["attach", "detach", "drain", "undrain", "check"],
   "Access and settings": ["keys", "tenants", "config"],
   Other: ["gateway", "version"],
@@ -45,6 +46,8 @@ const routes = {
   logs: logsCommand,
   doctor: doctorCommand,
   chat: chatCommand,
+  embed: embedCommand,
+  rerank: rerankCommand,
   models: modelsRoutes,
   attach: attachCommand,
   detach: detachCommand,

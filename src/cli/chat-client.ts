@@ -6,6 +6,7 @@ import { CliError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { callHttp, type HttpTarget, readText } from "./http-client.ts";
 import { errorFromAnswer, parseAnswer } from "./platform.ts";
+import { listServedModels } from "./served-models.ts";
 
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
@@ -108,31 +109,7 @@ function addChunk(answer: ChatAnswer, chunk: ChatChunk, onPiece: (piece: ChatPie
   };
 }
 
-/** A model as `/v1/models` shows it; another gateway than Nexus leaves the second part out. */
-interface ListedModel {
-  readonly id: string;
-  readonly nexus?: {
-    readonly domains: readonly string[];
-    readonly state: "loaded" | "loading" | "available";
-    readonly ready_instances: number;
-    readonly alias_of?: string;
-  };
-}
-
-/** Less is sooner: a model that answers at once, then one that has to be loaded, then one that nobody serves now. */
-function waitOf({ nexus }: ListedModel): number {
-  if (nexus === undefined) return 0;
-  return (nexus.ready_instances > 0 ? 0 : 2) + (nexus.state === "loaded" ? 0 : 1);
-}
-
 /** Ids of the models that can chat, those that answer at once first. */
-export async function listChatModels(gateway: HttpTarget, signal: AbortSignal): Promise<readonly string[]> {
-  const answer = await callHttp(gateway, { method: "GET", path: "/v1/models", signal });
-  const value = parseAnswer(await readText(answer.body));
-  if (answer.status !== 200) throw errorFromAnswer(answer.status, value);
-  const { data = [] } = value as { data?: readonly ListedModel[] };
-  return data
-    .filter(({ nexus }) => nexus === undefined || (nexus.alias_of === undefined && nexus.domains.includes("chat")))
-    .toSorted((left, right) => waitOf(left) - waitOf(right))
-    .map((model) => model.id);
+export function listChatModels(gateway: HttpTarget, signal: AbortSignal): Promise<readonly string[]> {
+  return listServedModels(gateway, "chat", signal);
 }

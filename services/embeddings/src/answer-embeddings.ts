@@ -73,8 +73,8 @@ function wantedDimensions({ dimensions }: EmbeddingsRequest, { entry, model }: K
   if (dimensionsMin !== undefined && dimensions >= dimensionsMin && dimensions < full) return dimensions;
   const choice =
     dimensionsMin === undefined
-      ? `${full} and cannot be shortened`
-      : `${full}, or any number from ${dimensionsMin} on below that`;
+      ? `${full} dimensions and cannot be shortened`
+      : `${full} dimensions, or any number from ${dimensionsMin} on below that`;
   throw new NexusError("unsupported_feature", `The vectors of ${entry.id} have ${choice}.`, { param: "dimensions" });
 }
 

@@ -114,7 +114,7 @@ describe(`embeddings with the real ${model}`, { timeout: 58_000, skip: await mis
       [{ input: ["short", long] }, "context_length_exceeded", /Text 2 of 2 has 6\d\d tokens; at most 512/],
       [{ input: [1, 2, 3] }, "unsupported_feature", /must be text/],
       [{ input: [[1], [2]] }, "unsupported_feature", /must be text/],
-      [{ input: "a", dimensions: 128 }, "unsupported_feature", /384 and cannot be shortened/],
+      [{ input: "a", dimensions: 128 }, "unsupported_feature", /384 dimensions and cannot be shortened/],
       [{ input: "" }, "invalid_request", /input/],
       [{ input: ["a", ""] }, "invalid_request", /input/],
       [{ input: [] }, "invalid_request", /input/],
