@@ -1,4 +1,6 @@
 export { newInstanceName, readServiceEnvironment, type ServiceEnvironment } from "./environment.ts";
+export { type Command, readCommand, serveCommand } from "./from-command.ts";
+export { type ServedUpstream, serveUpstream } from "./from-upstream.ts";
 export { type PictureHead, readPictureHead } from "./picture-head.ts";
 export type { FormFile } from "./read-form.ts";
 export type { RealtimeEvent, RealtimeHandler, RealtimeRequest, RealtimeSocket } from "./realtime.ts";
@@ -27,5 +29,6 @@ export {
   type ServiceRequest,
 } from "./service.ts";
 export { createUpstream, type Upstream, type UpstreamAnswer, type UpstreamCall } from "./upstream.ts";
+export { readUpstream, type UpstreamSettings, type WrappedServer } from "./upstream-file.ts";
 export { type ServedWork, type ServeWorkOptions, serveWork } from "./work/serve-work.ts";
 export type * from "./work/work.ts";

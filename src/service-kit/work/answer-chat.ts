@@ -47,8 +47,13 @@ async function* chunks(request: ServiceRequest, pieces: AsyncIterable<string>, s
     ...start,
     choices: [{ index: 0, delta, finish_reason: finish }],
   });
-  yield choice({ role: "assistant", content: "" });
-  for await (const piece of pieces) yield choice({ content: piece });
+  let isBegun = false;
+  for await (const piece of pieces) {
+    // With the first words, not before: what fails without any is answered with its own status.
+    if (!isBegun) yield choice({ role: "assistant", content: "" });
+    isBegun = true;
+    yield choice({ content: piece });
+  }
   yield choice({}, said.finish);
   const options = request.body.stream_options;
   if (isFields(options) && options.include_usage === true) {
