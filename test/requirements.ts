@@ -285,6 +285,7 @@ export const requirements = {
     "No malformed body crashes or hangs the gateway, or is answered with a failure of its own.",
 
   // The services that come with it.
+  "cli.pictures": "`nexus ocr` and `nexus image` work on files: text out of pictures and PDFs, pictures out of text.",
   "cli.texts": "Texts from arguments, files and stdin become vectors or a ranking with one command.",
   "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",
   "services.rerank": "The document that answers a query stands before those that do not.",

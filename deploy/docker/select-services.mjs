@@ -1,33 +1,47 @@
 /**
  *   node deploy/docker/select-services.mjs MANIFESTS [SERVICE...]
  *
- * Reduces a copy of the repository, the working directory, to the services that an image is for, and copies the files that
+ * Reduces a copy of the repository, the working directory, to the services that an image is for, and writes the files that
  * decide which packages are installed to MANIFESTS.
  */
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const [manifests = "", ...wanted] = process.argv.slice(2);
-const isThere = (/** @type {string} */ name) => existsSync(join("services", name, "package.json"));
-const there = readdirSync("services").filter(isThere);
+/** @typedef {{ name: string, dependencies?: Record<string, string>, [field: string]: unknown }} Manifest */
 
-const unknown = wanted.filter((name) => !there.includes(name));
+/** @returns {Manifest} */
+const readManifest = (/** @type {string} */ directory) =>
+  JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+
+const [manifests = "", ...asked] = process.argv.slice(2);
+const names = readdirSync("services").filter((name) => existsSync(join("services", name, "package.json")));
+/** By the names of their packages: some services are built on others. */
+const services = new Map(names.map((name) => [readManifest(join("services", name)).name, join("services", name)]));
+
+const unknown = asked.filter((name) => !names.includes(name));
 if (unknown.length > 0) {
-  process.stderr.write(`There is no service ${unknown.join(", ")} under services/. There are: ${there.join(", ")}.\n`);
+  process.stderr.write(`There is no services/${unknown.join(", ")}. There are: ${names.join(", ")}.\n`);
   process.exit(1);
 }
+
+const wanted = new Set(asked.map((name) => join("services", name)));
+// What is added while it is walked is walked, too.
+for (const directory of wanted) {
+  for (const dependency of Object.keys(readManifest(directory).dependencies ?? {})) {
+    const other = services.get(dependency);
+    if (other !== undefined) wanted.add(other);
+  }
+}
 for (const name of readdirSync("services")) {
-  if (!wanted.includes(name)) rmSync(join("services", name), { recursive: true });
+  const directory = join("services", name);
+  if (!wanted.has(directory)) rmSync(directory, { recursive: true });
 }
 
-const workspaces = wanted.map((name) => `services/${name}`);
-const manifest = JSON.parse(readFileSync("package.json", "utf8"));
-writeFileSync("package.json", `${JSON.stringify({ ...manifest, workspaces }, null, 2)}\n`);
-for (const file of [
-  "package.json",
-  "package-lock.json",
-  ".npmrc",
-  ...workspaces.map((path) => `${path}/package.json`),
-]) {
-  cpSync(file, join(manifests, file));
+// The optional ones are a Node for machines that have none; the image has one.
+const { devDependencies, optionalDependencies, ...manifest } = readManifest(".");
+writeFileSync("package.json", `${JSON.stringify({ ...manifest, workspaces: [...wanted] }, null, 2)}\n`);
+for (const directory of [".", ...wanted]) {
+  mkdirSync(join(manifests, directory), { recursive: true });
+  cpSync(join(directory, "package.json"), join(manifests, directory, "package.json"));
 }
+for (const file of ["package-lock.json", ".npmrc"]) cpSync(file, join(manifests, file));
