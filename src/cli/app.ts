@@ -6,9 +6,11 @@ import {
   formatMessageForArgumentScannerError,
   text_en,
 } from "@stricli/core";
+import { createRoutes, templatesRoutes } from "./commands/create-commands.ts";
 import { explainCommand } from "./commands/explain-command.ts";
 import { keysRoutes, tenantsRoutes } from "./commands/key-commands.ts";
 import { chatCommand, modelsRoutes } from "./commands/model-commands.ts";
+import { imageCommand, ocrCommand } from "./commands/picture-commands.ts";
 import {
   doctorCommand,
   downCommand,
@@ -32,8 +34,9 @@ import type { CliContext } from "./context.ts";
 /** The verbs in the order and the groups of `nexus help`. */
 export const verbGroups: Readonly<Record<string, readonly string[]>> = {
   "The platform": ["up", "down", "status", "explain", "logs", "doctor"],
-  Models: ["chat", "embed", "rerank", "models"],
+  Models: ["chat", "embed", "rerank", "ocr", "image", "models"],
   "Model servers": ["attach", "detach", "drain", "undrain", "check"],
+  "New services": ["create", "templates"],
   "Access and settings": ["keys", "tenants", "config"],
   Other: ["gateway", "version"],
 };
@@ -48,12 +51,16 @@ const routes = {
   chat: chatCommand,
   embed: embedCommand,
   rerank: rerankCommand,
+  ocr: ocrCommand,
+  image: imageCommand,
   models: modelsRoutes,
   attach: attachCommand,
   detach: detachCommand,
   drain: drainCommand,
   undrain: undrainCommand,
   check: checkCommand,
+  create: createRoutes,
+  templates: templatesRoutes,
   keys: keysRoutes,
   tenants: tenantsRoutes,
   config: configRoutes,
