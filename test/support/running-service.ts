@@ -37,7 +37,7 @@ export async function startService(service: Service): Promise<RunningService> {
         }),
       ),
     async settled() {
-      const giveUp = AbortSignal.timeout(50_000);
+      const giveUp = AbortSignal.timeout(100_000);
       for (;;) {
         const { body } = await get("/readyz");
         if (body.state !== "starting") return body;

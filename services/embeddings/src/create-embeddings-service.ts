@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "nexus/base";
+import { type Clock, NexusError, systemClock } from "nexus/base";
 import { defineService, json, type ModelInput, type Service } from "nexus/service-kit";
 import { answerEmbeddings } from "./answer-embeddings.ts";
 import { type KeptModel, type KeptModels, keepTextModels } from "./keep-text-models.ts";
@@ -42,12 +42,15 @@ export function createEmbeddingsService(options: EmbeddingsServiceOptions): Serv
       },
     },
     start(context) {
-      const refuse: Parameters<typeof keepTextModels>[0]["refuse"] = ({ facts }) =>
-        facts.kind === "vectors" ? undefined : "scores pairs of texts: it is for rerank";
-      models = keepTextModels({ ...options, context, clock: options.clock ?? systemClock, refuse });
+      models = keepTextModels({ ...options, context, clock: options.clock ?? systemClock, prepare: mustMakeVectors });
     },
     stop: async () => await models?.close(),
   });
+}
+
+function mustMakeVectors({ entry, model }: KeptModel): void {
+  if (model.facts.kind === "vectors") return;
+  throw new NexusError("unsupported_feature", `${entry.id} scores pairs of texts: it is for rerank.`);
 }
 
 function publishedModel({ entry, bytes, model }: KeptModel): ModelInput {

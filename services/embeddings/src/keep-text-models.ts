@@ -26,8 +26,8 @@ export interface KeepTextModelsOptions {
   readonly clock: Clock;
   /** For pip, which fetches models. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Says why a model is not for this service; undefined when it is. */
-  readonly refuse?: (model: TextModel) => string | undefined;
+  /** Makes ready what works with a model, before anybody is served. Throws when the model is not for this service. */
+  readonly prepare?: (kept: KeptModel) => Promise<void> | void;
 }
 
 /** Between two tries to get a model that could not be had. */
@@ -99,7 +99,7 @@ export function keepTextModels(options: KeepTextModelsOptions): KeptModels {
 
 async function openModel(
   id: string,
-  { settings, context, environment, clock, refuse }: KeepTextModelsOptions,
+  { settings, context, environment, clock, prepare }: KeepTextModelsOptions,
   report: (reason: string, fraction: number) => void,
 ): Promise<KeptModel> {
   const entry = await findEntry(settings.modelsDirectory, id);
@@ -115,13 +115,15 @@ async function openModel(
   const startedAt = clock.monotonic();
   const { threads, tokensMax } = settings;
   const model = await openTextModel({ path, threads, tokensMax }, context.signal);
-  const problem = refuse?.(model);
-  if (problem !== undefined) {
+  const kept = { entry, bytes, model };
+  try {
+    await prepare?.(kept);
+  } catch (error) {
     await model.close();
-    throw new NexusError("unsupported_feature", `${id} ${problem}.`);
+    throw error;
   }
   context.log.info({ model: id, load_ms: Math.round(clock.monotonic() - startedAt) }, "model loaded");
-  return { entry, bytes, model };
+  return kept;
 }
 
 /** The share of fetching in the whole way; the rest is loading. */

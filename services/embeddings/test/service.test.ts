@@ -31,7 +31,7 @@ function dot(one: readonly number[], other: readonly number[]): number {
   return one.reduce((sum, value, index) => sum + value * (other[index] ?? 0), 0);
 }
 
-describe(`embeddings with the real ${model}`, { timeout: 58_000, skip: await missingModel() }, () => {
+describe(`embeddings with the real ${model}`, { timeout: 110_000, skip: await missingModel() }, () => {
   let service: RunningService;
   before(async () => {
     service = await start();

@@ -27,7 +27,7 @@ interface Result {
 
 const embedder = defaultEmbeddingModelId;
 
-describe(`rerank with the real ${embedder}`, { timeout: 58_000, skip: await missingModel() }, () => {
+describe(`rerank with the real ${embedder}`, { timeout: 110_000, skip: await missingModel() }, () => {
   let service: RunningService;
   before(async () => {
     service = await start(embedder);
