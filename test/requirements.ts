@@ -37,6 +37,16 @@ export const requirements = {
     "What a service asks of a server behind it is bounded, ends with its client, and fails in Nexus's own words.",
   "contract.registers":
     "A service registers under a lease, renews it, and registers again after a lost lease or registry.",
+  "create.conforms":
+    "`nexus create service` writes services that run, pass `nexus check` and their own tests, for every domain and mode.",
+  "create.served":
+    "A created service of any domain is routed to, listed, described and measured, and gone when it ends; no gateway changes.",
+  "create.asks":
+    "`nexus create service` shows what it writes, asks only on a terminal, and never replaces files unasked.",
+  "create.templates":
+    "Templates are plain files: one's own directory or repository works, and a lint finds what is wrong with them.",
+  "kit.commands":
+    "A program that works for a service is bounded, has a clean environment, and ends with its client, children included.",
   "contract.check": "`nexus check URL` prints a line with a reason for each check and exits with 1 when one failed.",
   "contract.check-finds": "The checks find a service that breaks each of them.",
   "contract.any-language":

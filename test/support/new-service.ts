@@ -1,0 +1,32 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Combination } from "../../src/scaffold/manifest.ts";
+import { planService } from "../../src/scaffold/plan-service.ts";
+import type { Template } from "../../src/scaffold/read-template.ts";
+import { writeService } from "../../src/scaffold/write-service.ts";
+
+export const checkout = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** A folder that is gone with the test. */
+export async function makeWorkshop(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "nexus-new-"));
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 3 }));
+  return directory;
+}
+
+/** A service as `nexus create service` writes it, outside of the checkout. */
+export async function writeNewService(
+  workshop: string,
+  template: Template,
+  combination: Combination,
+): Promise<{ readonly name: string; readonly directory: string }> {
+  const name = `my-${combination.domain}-${combination.mode}`;
+  const directory = join(workshop, name);
+  const surroundings = { directory, nexus: checkout, nexusVersion: "0.0.0" };
+  const plan = planService(template, { name, port: 8810, ...combination }, surroundings);
+  await writeService(plan, { nexus: checkout, overwrite: false });
+  return { name, directory };
+}
