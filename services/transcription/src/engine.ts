@@ -34,7 +34,9 @@ async function transcribe(job: EngineJob & { kind: "transcribe" }): Promise<Engi
       param: "language",
     });
   }
-  if (!model.isMultilingual && (job.isTranslation || (language !== undefined && language !== "en"))) {
+  // English into English is what it is already.
+  const isTranslation = job.isTranslation && model.isMultilingual;
+  if (!model.isMultilingual && language !== undefined && language !== "en") {
     throw new NexusError("unsupported_feature", "This model knows English only: take another, such as whisper-base.", {
       param: "model",
     });
@@ -43,7 +45,7 @@ async function transcribe(job: EngineJob & { kind: "transcribe" }): Promise<Engi
   say({ kind: "decoded", seconds: samples.length / whisperRate });
   const found = await model.transcribe(samples, {
     language,
-    isTranslation: job.isTranslation,
+    isTranslation,
     prompt: job.prompt ?? undefined,
     temperature: job.temperature,
     threads: job.threads,
