@@ -127,6 +127,7 @@ class Request:
     #: The JSON body, or a form's fields and files.
     body: Json
     files: list[File]
+    is_form: bool
     #: What stands for `{id}` in the path.
     id: str
     query: Mapping[str, list[str]]
@@ -685,7 +686,8 @@ class Work:
             if fields.get("stream") is True and not self.operation.streams:
                 raise ServiceError("unsupported_feature", "Answers are not streamed here.", "stream")
         path_id, query = http.path_params.get("id", ""), parse_qs(http.url.query)
-        return Request(fields, files, path_id, query, exchange.request_id, exchange.traceparent)
+        is_form = http.headers.get("content-type", "").lower().startswith(FORM)
+        return Request(fields, files, is_form, path_id, query, exchange.request_id, exchange.traceparent)
 
     def _reader(self, http: HttpRequest) -> Callable[[bytes], tuple[Json, list[File]]]:
         """A missing type is refused too: pages in a browser may send bodies without one, or forms, to any address."""

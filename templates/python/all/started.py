@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import httpx
 
 HERE = Path(__file__).parent
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 @contextmanager
