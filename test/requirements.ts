@@ -153,6 +153,11 @@ export const requirements = {
 
   // The other services.
   "service.conforms": "Each reference service keeps the contract.",
+  "jobs.life": "A film or a piece of music is a job from its order to its content, whatever its backend calls it.",
+  "jobs.cancel": "A job that is deleted, or whose client has left before it was there, is stopped at its backend.",
+  "jobs.restart": "Jobs outlive a restart of the service that handed them out.",
+  "video.backends": "Films are made by servers of OpenAI's shape and by ComfyUI's workflows.",
+  "music.backends": "Music is made by ACE-Step and by ComfyUI's workflows.",
   "ocr.pictures": "Text is read off a picture, with the place of every line and word.",
   "ocr.pdf": "The pages of a PDF that are asked for are drawn and read.",
   "ocr.languages": "Each language whose data is there is a model; for what is missing it says what to do.",
@@ -297,6 +302,7 @@ export const requirements = {
   // The services that come with it.
   "cli.pictures": "`nexus ocr` and `nexus image` work on files: text out of pictures and PDFs, pictures out of text.",
   "cli.texts": "Texts from arguments, files and stdin become vectors or a ranking with one command.",
+  "services.builtin": "The services that the configuration names run, are routed to, and come and go with it.",
   "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",
   "services.rerank": "The document that answers a query stands before those that do not.",
   "services.moderation": "Texts and pictures that hurt are flagged, others are not, and what cannot be judged is said.",

@@ -1,11 +1,10 @@
 import { NexusError } from "nexus/base";
-import { defineService, eventStream, json, type Service, type ServiceRequest } from "nexus/service-kit";
+import { defineService, eventStream, json, type Service, type ServiceRequest, watchBackend } from "nexus/service-kit";
 import { describePicture, looksOf } from "./describe-picture.ts";
 import type { BackendView, ImageBackend } from "./image-backend.ts";
 import { type ImageRequest, type ImageTask, parseImageRequest } from "./image-request.ts";
 import type { ImageSettings } from "./settings.ts";
 import { streamPictures } from "./stream-pictures.ts";
-import { watchBackend } from "./watch-backend.ts";
 
 export interface ImageServiceOptions {
   readonly settings: Pick<ImageSettings, "models" | "parallel" | "defaults">;
@@ -58,9 +57,8 @@ export function createImageService({ settings, backend, version }: ImageServiceO
         : {}),
     },
     start(context) {
-      context.check("backend", { status: "pending", reason: `looking for ${backend.title}` });
       void watchBackend({
-        backend,
+        backend: { ...backend, hint: "Start it, or say in NEXUS_IMAGE_URL where it is." },
         context,
         onView(found) {
           view = found;

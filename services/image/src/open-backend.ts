@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { basename, extname } from "node:path";
+import { parseComfyUiWorkflow } from "nexus/service-kit";
 import { createAutomatic1111 } from "./backends/automatic1111.ts";
 import { createComfyUi } from "./backends/comfyui.ts";
-import { parseWorkflow } from "./backends/comfyui-workflow.ts";
 import { createInvokeAi } from "./backends/invokeai.ts";
 import { createOpenAi } from "./backends/openai.ts";
 import { createSdCpp } from "./backends/sdcpp.ts";
@@ -34,5 +34,8 @@ export function openBackend(
 
 function readWorkflow(path: string | undefined) {
   if (path === undefined) return undefined;
-  return { name: basename(path, extname(path)), nodes: parseWorkflow(readFileSync(path, "utf8")) };
+  return {
+    name: basename(path, extname(path)),
+    nodes: parseComfyUiWorkflow(readFileSync(path, "utf8"), "NEXUS_IMAGE_WORKFLOW"),
+  };
 }

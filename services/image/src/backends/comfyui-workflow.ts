@@ -1,17 +1,11 @@
-import { NexusError } from "nexus/base";
-import { z } from "zod";
+import { type ComfyUiWorkflow, fillComfyUiWorkflow } from "nexus/service-kit";
 import type { ImageOrder } from "../image-order.ts";
 import type { UploadedFiles } from "./comfyui.ts";
-
-const nodeSchema = z.looseObject({ class_type: z.string(), inputs: z.record(z.string(), z.unknown()) });
-const workflowSchema = z.record(z.string(), nodeSchema);
-/** Nodes by id, as `POST /prompt` takes them. An input that is a list of an id and a number is another node's output. */
-export type Workflow = z.output<typeof workflowSchema>;
 
 type Link = readonly [node: string, output: number];
 
 /** The workflow that every installation can run: a checkpoint, its sampler and its decoder. */
-export function checkpointWorkflow(order: ImageOrder, files: UploadedFiles): Workflow {
+export function checkpointWorkflow(order: ImageOrder, files: UploadedFiles): ComfyUiWorkflow {
   const [model, clip, vae]: readonly Link[] = [
     ["checkpoint", 0],
     ["checkpoint", 1],
@@ -70,45 +64,23 @@ function latentNodes({ width, height, count }: ImageOrder, { image, mask }: Uplo
   };
 }
 
-/**
- * Reads a workflow that was exported from ComfyUI with "Export (API)".
- * @throws NexusError `invalid_request` for anything else.
- */
-export function parseWorkflow(text: string): Workflow {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new NexusError("invalid_request", "NEXUS_IMAGE_WORKFLOW is no JSON.", { cause: error });
-  }
-  const result = workflowSchema.safeParse(value);
-  if (result.success && text.includes('"%prompt%"')) return result.data;
-  throw new NexusError(
-    "invalid_request",
-    'NEXUS_IMAGE_WORKFLOW must be exported with "Export (API)", and have "%prompt%" where the prompt belongs.',
-  );
-}
-
 /** The owner's workflow with a request's values in the places that are marked `%name%`. */
-export function fillWorkflow(workflow: Workflow, order: ImageOrder, { image, mask }: UploadedFiles): Workflow {
-  const values: Readonly<Record<string, string | number | undefined>> = {
-    "%prompt%": order.prompt,
-    "%negative_prompt%": order.negativePrompt,
-    "%width%": order.width,
-    "%height%": order.height,
-    "%count%": order.count,
-    "%seed%": order.seed,
-    "%steps%": order.steps,
-    "%guidance%": order.guidance,
-    "%strength%": order.source?.strength,
-    "%image%": image,
-    "%mask%": mask,
-  };
-  const fill = (value: unknown): unknown => (typeof value === "string" ? (values[value] ?? value) : value);
-  return Object.fromEntries(
-    Object.entries(workflow).map(([id, node]) => {
-      const inputs = Object.fromEntries(Object.entries(node.inputs).map(([name, value]) => [name, fill(value)]));
-      return [id, { ...node, inputs }];
-    }),
-  );
+export function fillWorkflow(
+  workflow: ComfyUiWorkflow,
+  order: ImageOrder,
+  { image, mask }: UploadedFiles,
+): ComfyUiWorkflow {
+  return fillComfyUiWorkflow(workflow, {
+    prompt: order.prompt,
+    negative_prompt: order.negativePrompt,
+    width: order.width,
+    height: order.height,
+    count: order.count,
+    seed: order.seed,
+    steps: order.steps,
+    guidance: order.guidance,
+    strength: order.source?.strength,
+    image,
+    mask,
+  });
 }

@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { NexusError } from "nexus/base";
-import { createUpstream, type Upstream } from "nexus/service-kit";
+import { type ComfyUiWorkflow, createUpstream, type Upstream } from "nexus/service-kit";
 import { z } from "zod";
 import type { ImageBackend, Making } from "../image-backend.ts";
 import type { ImageOrder, Picture } from "../image-order.ts";
 import { pictureFrom } from "../to-picture.ts";
-import { checkpointWorkflow, fillWorkflow, type Workflow } from "./comfyui-workflow.ts";
+import { checkpointWorkflow, fillWorkflow } from "./comfyui-workflow.ts";
 import { followComfyUi } from "./follow-comfyui.ts";
 
 export interface ComfyUiOptions {
   readonly baseUrl: string;
   readonly key: string | undefined;
   /** The owner's own workflow, and the name that it is offered under; the built-in one for checkpoints without it. */
-  readonly workflow: { readonly name: string; readonly nodes: Workflow } | undefined;
+  readonly workflow: { readonly name: string; readonly nodes: ComfyUiWorkflow } | undefined;
 }
 
 const title = "ComfyUI";
@@ -106,7 +106,7 @@ async function uploadSource(upstream: Upstream, { source }: ImageOrder, signal: 
 interface Run {
   readonly baseUrl: string;
   readonly key: string | undefined;
-  readonly nodes: Workflow;
+  readonly nodes: ComfyUiWorkflow;
 }
 
 async function run(upstream: Upstream, { baseUrl, key, nodes }: Run, making: Making): Promise<readonly Picture[]> {
