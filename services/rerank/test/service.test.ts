@@ -11,7 +11,7 @@ import {
   sharedModelsDirectory,
   startService,
 } from "../../../test/support/running-service.ts";
-import { tinyCrossEncoder } from "../../../test/support/tiny-cross-encoder.ts";
+import { tinyEncoder } from "../../../test/support/tiny-encoder.ts";
 import { createRerankService } from "../src/create-rerank-service.ts";
 
 function start(modelId: string, modelsDirectory = sharedModelsDirectory()): Promise<RunningService> {
@@ -99,7 +99,7 @@ describe(`rerank with the real ${embedder}`, { timeout: 110_000, skip: await mis
 test("a model that reads pairs is used as such", { timeout: 40_000 }, async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "nexus-rerank-"));
   t.after(() => rm(directory, { recursive: true, force: true }));
-  await writeFile(join(directory, "tiny.gguf"), tinyCrossEncoder());
+  await writeFile(join(directory, "tiny.gguf"), tinyEncoder("pairs"));
   await addModel({ directory, id: "tiny", from: join(directory, "tiny.gguf") });
   const service = await start("tiny", directory);
   t.after(() => service.close());

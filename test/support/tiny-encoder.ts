@@ -5,20 +5,23 @@ const feedForward = 64;
 const words = ["one", "two", "three", "four", "five"];
 const tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...words.map((word) => `\u2581${word}`)];
 
+/** GGUF's `pooling_type`: the mean of the tokens' vectors, or one score. */
+const poolings = { vectors: 1, pairs: 4 } as const;
+
 /**
- * A model of some ten kilobytes that scores pairs: BERT's architecture with random weights, the same on every machine.
- * Its scores mean nothing, but they come about as those of a model that reads query and document together.
+ * A model of some ten kilobytes that makes vectors of texts, or scores of pairs: BERT's architecture with random weights,
+ * the same on every machine. They mean nothing, but they come about as those of a real model.
  */
-export function tinyCrossEncoder(): Buffer {
-  const tensors = shapes().map(([name, shape], index) => ({ name, shape, data: weights(shape, name, index + 1) }));
+export function tinyEncoder(kind: keyof typeof poolings): Buffer {
+  const tensors = shapes(kind).map(([name, shape], index) => ({ name, shape, data: weights(shape, name, index + 1) }));
   const described = tensors.map(({ name, shape, data }): GgufTensor => {
     return { name, shape, type: "f32", bytes: data.byteLength };
   });
   const bytes = tensors.flatMap(({ data }) => [Buffer.from(data.buffer), paddingAfter(data.byteLength)]);
-  return Buffer.concat([ggufHeader(metadata(), described), ...bytes]);
+  return Buffer.concat([ggufHeader(metadata(poolings[kind]), described), ...bytes]);
 }
 
-function metadata(): [string, GgufValue][] {
+function metadata(pooling: number): [string, GgufValue][] {
   const u32 = (value: number): GgufValue => ({ type: "u32", value });
   return [
     ["general.architecture", { type: "string", value: "bert" }],
@@ -29,8 +32,7 @@ function metadata(): [string, GgufValue][] {
     ["bert.attention.head_count", u32(2)],
     ["bert.attention.layer_norm_epsilon", { type: "f32", value: 1e-12 }],
     ["bert.attention.causal", { type: "bool", value: false }],
-    // The score of a pair.
-    ["bert.pooling_type", u32(4)],
+    ["bert.pooling_type", u32(pooling)],
     ["tokenizer.ggml.model", { type: "string", value: "bert" }],
     ["tokenizer.ggml.tokens", { type: "strings", value: tokens.map((token) => Buffer.from(token)) }],
     ["tokenizer.ggml.token_type", { type: "i32s", value: tokens.map((_, id) => (id < 5 ? 3 : 1)) }],
@@ -45,7 +47,7 @@ function metadata(): [string, GgufValue][] {
   ];
 }
 
-function shapes(): [string, number[]][] {
+function shapes(kind: keyof typeof poolings): [string, number[]][] {
   const square = [width, width];
   const pair = (name: string, shape: number[]): [string, number[]][] => [
     [`${name}.weight`, shape],
@@ -61,8 +63,7 @@ function shapes(): [string, number[]][] {
     ...pair("blk.0.ffn_up", [width, feedForward]),
     ...pair("blk.0.ffn_down", [feedForward, width]),
     ...pair("blk.0.layer_output_norm", [width]),
-    ...pair("cls", square),
-    ...pair("cls.output", [width, 1]),
+    ...(kind === "pairs" ? [...pair("cls", square), ...pair("cls.output", [width, 1])] : []),
   ];
 }
 
