@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { buildImage, type Composition, composed, imageOf, openComposition } from "../support/composition.ts";
+import { type Composition, composed, imageOf, openComposition } from "../support/composition.ts";
 import { hasBaseParts } from "../support/container-base.ts";
 import { canStartDocker } from "../support/docker-engine.ts";
 import { needs } from "../support/needs.ts";
 
 /** Building three images takes a minute on two idle cores, and they are seldom idle here. */
 const openMs = 400_000;
+/** Its models load and processes start anew in most tests. */
+const testMs = 150_000;
 const services = Object.keys(composed);
 /** What an image may add to its base, in bytes: some more than it does today. */
 const addedBytesMax: Readonly<Record<string, number>> = { gateway: 70e6, llm: 180e6, embeddings: 180e6 };
@@ -48,7 +50,9 @@ describe("the composition of deploy/compose", {
   };
 
   // proves: containers.composition
-  it("comes up healthy and answers chats and vectors on 127.0.0.1, for those who have a key", async () => {
+  it("comes up healthy and answers chats and vectors on 127.0.0.1, for those who have a key", {
+    timeout: testMs,
+  }, async () => {
     for (const service of services) await up.healthy(service);
     const gateway = up.container("gateway");
     const made = await up.engine.docker("exec", gateway, "nexus", "keys", "create", "test", "--json");
@@ -64,7 +68,9 @@ describe("the composition of deploy/compose", {
   });
 
   // proves: containers.hardened
-  it("runs as another user than root, without rights, on file systems that cannot be written", async () => {
+  it("runs as another user than root, without rights, on file systems that cannot be written", {
+    timeout: testMs,
+  }, async () => {
     for (const service of services) {
       const { Id, State, Config, HostConfig } = await up.inspect(service);
       assert.match(Config.User, /^1000/);
@@ -83,7 +89,7 @@ describe("the composition of deploy/compose", {
     }
   });
 
-  it("opens one port, on loopback", async () => {
+  it("opens one port, on loopback", { timeout: testMs }, async () => {
     const opened = [];
     for (const service of services) {
       const { NetworkSettings } = await up.inspect(service);
@@ -93,7 +99,7 @@ describe("the composition of deploy/compose", {
   });
 
   // proves: containers.life
-  it("lets a stream end when its service is stopped, and stops in order", async () => {
+  it("lets a stream end when its service is stopped, and stops in order", { timeout: testMs }, async () => {
     const answer = await ask(
       "chat/completions",
       { ...chat, max_tokens: 1_900, stream: true },
@@ -117,7 +123,7 @@ describe("the composition of deploy/compose", {
   });
 
   // proves: containers.life
-  it("comes back when a process is killed, with the keys that it had", async () => {
+  it("comes back when a process is killed, with the keys that it had", { timeout: testMs }, async () => {
     for (const service of ["llm", "gateway"]) {
       const before = await up.inspect(service);
       process.kill(before.State.Pid, "SIGKILL");
@@ -132,7 +138,7 @@ describe("the composition of deploy/compose", {
   });
 
   // proves: containers.logs
-  it("logs JSON lines without keys", async () => {
+  it("logs JSON lines without keys", { timeout: testMs }, async () => {
     for (const service of services) {
       const log = await up.engine.docker("logs", up.container(service));
       assert.doesNotMatch(log, /nxs_\w{20}/, service);
@@ -144,7 +150,7 @@ describe("the composition of deploy/compose", {
     assert.match(gateway, /"process":"gateway".*"message":"request completed"/);
   });
 
-  it("has images that add little to their base", async (t) => {
+  it("has images that add little to their base", { timeout: testMs }, async (t) => {
     const sizeOf = async (tag: string) =>
       Number(await up.engine.docker("image", "inspect", "--format", "{{.Size}}", tag));
     const base = await sizeOf(up.baseTag);
@@ -155,21 +161,14 @@ describe("the composition of deploy/compose", {
     }
   });
 
-  it("runs all in one container, too, as a user whom nobody has named", async () => {
+  it("runs the platform on its own, as a user whom nobody has named", { timeout: testMs }, async () => {
     const { engine } = up;
-    await buildImage(engine, "nexus-all:test", ["--target", "platform", "--build-arg", "SERVICES=llm"]);
     const memory = ["/tmp", "/data:uid=4321,mode=0700"].flatMap((place) => ["--tmpfs", place]);
     const hardened = ["--read-only", "--cap-drop", "ALL", "--user", "4321:4321", "--network", "none", ...memory];
-    const verb = ["up", "--logs", "--no-discovery"];
-    const id = (await engine.docker("run", "--detach", ...hardened, "nexus-all:test", ...verb)).trim();
-    const status = async () =>
-      JSON.parse(await engine.docker("exec", id, "nexus", "status", "--json").catch(() => "{}")) as {
-        state?: string;
-        processes?: { name: string; state: string }[];
-      };
+    const id = (await engine.docker("run", "--detach", ...hardened, imageOf("gateway"))).trim();
     for (const giveUp = AbortSignal.timeout(45_000); ; giveUp.throwIfAborted()) {
-      const { state, processes = [] } = await status();
-      if (state === "ready" && processes.some((each) => each.name === "llm" && each.state === "running")) break;
+      const text = await engine.docker("exec", id, "nexus", "status", "--json").catch(() => "{}");
+      if ((JSON.parse(text) as { state?: string }).state === "ready") break;
       await pause(250);
     }
     await engine.docker("stop", "--time", "40", id);

@@ -61,8 +61,8 @@ export function imageOf(service: string): string {
 
 const baseTag = "nexus-test-base:1";
 
-/** Builds an image of the repository on the base of `openComposition`. */
-export async function buildImage(engine: DockerEngine, tag: string, options: readonly string[]): Promise<void> {
+/** Builds an image of the repository on the base that was made. */
+async function buildImage(engine: DockerEngine, tag: string, options: readonly string[]): Promise<void> {
   const file = join(root, "deploy", "docker", "Dockerfile");
   // A registry that this machine reaches is reached from its network.
   const where = ["--network", "host", "--build-arg", `BASE=${baseTag}`, "--file", file];

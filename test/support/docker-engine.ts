@@ -51,10 +51,10 @@ export async function startDockerEngine(): Promise<DockerEngine> {
   const own = Object.entries(places).flatMap(([flag, name]) => [flag, join(directory, name)]);
   const network = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"];
   const child = spawn(
-    // When this process is killed it ends in order, and its containers with it.
+    // A group of its own, so that it outlives this process for as long as it takes to end in order, with its containers.
     "setpriv",
     ["--pdeathsig", "SIGTERM", server, ...own, ...network, "--host", socket],
-    { stdio: ["ignore", log.fd, log.fd] },
+    { stdio: ["ignore", log.fd, log.fd], detached: true },
   );
   await log.close();
   const command = ["docker", "--host", socket];
