@@ -55,26 +55,7 @@ export function createJobDesk({ backend, book, clock, newId }: JobDeskOptions): 
     const base = { id: newId(), ref, model: order.model, seconds: order.seconds, createdAt: seconds() };
     return { ...base, status: "queued", progress: 0, size: typeof size === "string" ? size : null } as const;
   };
-  const refresh = async (job: Job, signal: AbortSignal): Promise<Job> => {
-    if (isOver(job)) return job;
-    const state = await backend.state(job.ref, signal).catch((error: unknown) => {
-      if (error instanceof NexusError && error.code === "backend_unreachable") return job;
-      throw error;
-    });
-    // Whoever has deleted it meanwhile does not get it back.
-    if (state === job || book.get(job.id) === undefined) return job;
-    const { ref, id, model, size, createdAt, source } = job;
-    const now = state ?? { status: "failed", progress: 0, problem: `${backend.title} has forgotten this job.` };
-    const next: Job = {
-      ...{ id, ref, model, seconds: job.seconds, size, createdAt },
-      ...(source === undefined ? {} : { source }),
-      status: now.status,
-      progress: now.status === "completed" ? 100 : Math.max(job.progress, Math.min(100, Math.round(now.progress))),
-      ...(now.problem === undefined ? {} : { problem: now.problem }),
-    };
-    if (next.status === job.status && next.progress === job.progress) return job;
-    return await keep(isOver(next) ? { ...next, completedAt: seconds() } : next);
-  };
+  const refresh = (job: Job, signal: AbortSignal) => refreshJob({ backend, book, seconds, keep }, job, signal);
   return {
     begin: async (order, signal) => await keep(await begin(order, (limit) => backend.create(order, limit), signal)),
     async remix(id, order, signal) {
@@ -103,4 +84,32 @@ export function createJobDesk({ backend, book, clock, newId }: JobDeskOptions): 
       await book.remove(id);
     },
   };
+}
+
+interface Refreshing extends Pick<JobDeskOptions, "backend" | "book"> {
+  /** Of the clock. */
+  readonly seconds: () => number;
+  readonly keep: (job: Job) => Promise<Job>;
+}
+
+/** Asks the backend how a job stands that is not over, and keeps what is new. */
+async function refreshJob({ backend, book, seconds, keep }: Refreshing, job: Job, signal: AbortSignal): Promise<Job> {
+  if (isOver(job)) return job;
+  const state = await backend.state(job.ref, signal).catch((error: unknown) => {
+    if (error instanceof NexusError && error.code === "backend_unreachable") return job;
+    throw error;
+  });
+  // Whoever has deleted it meanwhile does not get it back.
+  if (state === job || book.get(job.id) === undefined) return job;
+  const { ref, id, model, size, createdAt, source } = job;
+  const now = state ?? { status: "failed", progress: 0, problem: `${backend.title} has forgotten this job.` };
+  const next: Job = {
+    ...{ id, ref, model, seconds: job.seconds, size, createdAt },
+    ...(source === undefined ? {} : { source }),
+    status: now.status,
+    progress: now.status === "completed" ? 100 : Math.max(job.progress, Math.min(100, Math.round(now.progress))),
+    ...(now.problem === undefined ? {} : { problem: now.problem }),
+  };
+  if (next.status === job.status && next.progress === job.progress) return job;
+  return await keep(isOver(next) ? { ...next, completedAt: seconds() } : next);
 }
