@@ -28,13 +28,14 @@ import {
   undrainCommand,
 } from "./commands/server-commands.ts";
 import { configRoutes } from "./commands/settings-commands.ts";
+import { speakCommand, transcribeCommand } from "./commands/sound-commands.ts";
 import { embedCommand, rerankCommand } from "./commands/text-commands.ts";
 import type { CliContext } from "./context.ts";
 
 /** The verbs in the order and the groups of `nexus help`. */
 export const verbGroups: Readonly<Record<string, readonly string[]>> = {
   "The platform": ["up", "down", "status", "explain", "logs", "doctor"],
-  Models: ["chat", "embed", "rerank", "ocr", "image", "models"],
+  Models: ["chat", "embed", "rerank", "ocr", "image", "speak", "transcribe", "models"],
   "Model servers": ["attach", "detach", "drain", "undrain", "check"],
   "New services": ["create", "templates"],
   "Access and settings": ["keys", "tenants", "config"],
@@ -53,6 +54,8 @@ const routes = {
   rerank: rerankCommand,
   ocr: ocrCommand,
   image: imageCommand,
+  speak: speakCommand,
+  transcribe: transcribeCommand,
   models: modelsRoutes,
   attach: attachCommand,
   detach: detachCommand,

@@ -13,7 +13,10 @@ export interface HttpCall {
   readonly method: "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
   /** Appended to the base URL. */
   readonly path: string;
+  /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it is, instead of `body`. */
+  readonly raw?: { readonly bytes: Uint8Array; readonly contentType: string };
   readonly signal?: AbortSignal | undefined;
   /** Until the head of the answer is there. Default 10 s. */
   readonly timeoutMs?: number;
@@ -33,10 +36,10 @@ const headTimeoutMs = 10_000;
  */
 export function callHttp(target: HttpTarget, call: HttpCall): Promise<HttpAnswer> {
   const url = new URL(`${target.baseUrl}${call.path}`);
-  const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
+  const payload = call.raw?.bytes ?? (call.body === undefined ? undefined : JSON.stringify(call.body));
   const headers: Record<string, string> = { accept: "application/json" };
   if (payload !== undefined) {
-    headers["content-type"] = "application/json";
+    headers["content-type"] = call.raw?.contentType ?? "application/json";
     // Node states no length for a DELETE by itself, and the body would be read as the next request.
     headers["content-length"] = String(Buffer.byteLength(payload));
   }

@@ -7,7 +7,7 @@ const bitsPerSample = 16;
 /**
  * FLAC (RFC 9639) of one channel of 16 bits, as it is made: each block predicted by the best of the five fixed
  * polynomials, what is left written in Rice's code. About half of WAV's size for speech. The head says nothing about
- * the length, which nobody knows when it is sent.
+ * the length, which nobody knows when it is sent. Each block says its rate, as some readers look for it only there.
  */
 export function createFlacEncoder(sampleRate: number): SoundEncoder {
   let waiting = new Int16Array(0);
@@ -18,7 +18,7 @@ export function createFlacEncoder(sampleRate: number): SoundEncoder {
     const least = isEnd ? 1 : blockSamples;
     while (sound.length - at >= least) {
       const block = sound.subarray(at, at + blockSamples);
-      parts.push(encodeFrame(block, frames++));
+      parts.push(encodeFrame(block, frames++, sampleRate));
       at += block.length;
     }
     waiting = sound.slice(at);
@@ -54,17 +54,18 @@ function streamHead(sampleRate: number): Buffer {
   return Buffer.concat([Buffer.from("fLaC"), Buffer.from([0x80, 0, 0, head.length]), head]);
 }
 
-function encodeFrame(block: Int16Array, number: number): Buffer {
+function encodeFrame(block: Int16Array, number: number, sampleRate: number): Buffer {
   const head = createBitWriter();
-  // Sync; blocks of one size; that size in 16 bits below; the rate as the head says; one channel; 16 bits.
+  // Sync; blocks of one size; that size and the rate in 16 bits each below; one channel; 16 bits.
   head.write(16, 0xfff8);
   head.write(4, 0b0111);
-  head.write(4, 0);
+  head.write(4, 0b1101);
   head.write(4, 0);
   head.write(3, 0b100);
   head.write(1, 0);
   for (const byte of codedNumber(number)) head.write(8, byte);
   head.write(16, block.length - 1);
+  head.write(16, sampleRate);
   const headBytes = head.bytes();
   const body = createBitWriter();
   for (const byte of headBytes) body.write(8, byte);
