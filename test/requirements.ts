@@ -205,6 +205,7 @@ export const requirements = {
   "reload.survives":
     "A gateway or parent that was killed comes back with the newest, and a gateway is adopted as it is.",
   "cli.doctor": "`doctor` looks at the machine and the platform, and says what to do.",
+  "cli.doctor-runtimes": "`nexus doctor` names the programs that services of this machine need and do not find.",
 
   // With the clients that people have.
   "clients.openai-node":

@@ -4,11 +4,12 @@ import { ConfigError, describeProblem } from "../../config/config-error.ts";
 import type { LoadedConfig } from "../../config/load.ts";
 import type { PlatformStatus } from "../../control/status.ts";
 import { checkDataDirectory, checkDisk, checkMemory, checkNode, checkPip, checkPort } from "../check-machine.ts";
+import { checkRuntimes, type RuntimesRecord } from "../check-runtimes.ts";
 import { CliError } from "../cli-error.ts";
 import { type Finding, ok, problem, warning } from "../diagnosis.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { ConfigFlag, DataFlag, JsonFlag } from "../flags.ts";
-import { findPlatform, locatePaths } from "../platform.ts";
+import { findPlatform, locatePaths, type Platform } from "../platform.ts";
 import type { Palette } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
 import { loadPlatformConfig } from "../verb-config.ts";
@@ -19,9 +20,8 @@ export interface DoctorFlags extends DataFlag, ConfigFlag, JsonFlag {}
 export const doctor: Verb<DoctorFlags, []> = async ({ context }, flags) => {
   const paths = locatePaths(context, flags);
   const config = await loadPlatformConfig(context, flags).catch((error: unknown) => toConfigError(error));
-  const status = await findPlatform(context, flags)
-    .status()
-    .catch((error: unknown) => toCliError(error));
+  const platform = findPlatform(context, flags);
+  const status = await platform.status().catch((error: unknown) => toCliError(error));
   const findings = [
     checkNode(),
     checkMemory(),
@@ -30,6 +30,7 @@ export const doctor: Verb<DoctorFlags, []> = async ({ context }, flags) => {
     ...describeConfig(config),
     ...(config instanceof ConfigError ? [] : [await checkPort(config.config.listen, addressOf(status))]),
     await checkPip(context.environment),
+    ...(await checkServices(platform, context.environment.PATH ?? "")),
     ...describeStatus(status),
   ];
   const hasProblem = findings.some((finding) => finding.status === "problem");
@@ -39,6 +40,15 @@ export const doctor: Verb<DoctorFlags, []> = async ({ context }, flags) => {
     exitCode: hasProblem ? exitCodes.failed : exitCodes.ok,
   };
 };
+
+/** Only what runs here can be looked into from here. */
+async function checkServices({ paths, call }: Platform, path: string): Promise<readonly Finding[]> {
+  if (paths === undefined) return [];
+  const asked = call<{ readonly instances: readonly RuntimesRecord[] }>({ method: "GET", path: "/v1/nexus/registry" });
+  // Without a platform there are no services; that is said already.
+  const { instances } = await asked.catch(() => ({ instances: [] }));
+  return await checkRuntimes(instances, path);
+}
 
 function toConfigError(error: unknown): ConfigError {
   if (error instanceof ConfigError) return error;
