@@ -35,7 +35,7 @@ async function readPdf(reader: Recogniser, document: OcrDocument, { pagesMax, pi
     const { width, height, ...picture } = await pdf.render(index);
     const page = reader.read({ ...picture, orientation: 1 });
     if (page === undefined) throw new Error(`page ${index} was drawn and cannot be read`);
-    sayPage({ ...page, index, width, height });
+    sayPage({ ...page, index, width, height, dpi: picture.dpi });
   }
   pdf.close();
 }
@@ -44,12 +44,19 @@ function readPicture(reader: Recogniser, { bytes, orientation, pages }: OcrDocum
   const head = readPictureHead(bytes);
   const page = reader.read({ bytes, orientation, dpi: undefined });
   if (head === undefined || page === undefined) {
-    throw new NexusError("invalid_request", "The picture is broken: it cannot be unpacked.", { param: "document" });
+    throw new NexusError(
+      "invalid_request",
+      "The picture cannot be unpacked: it is broken, or of a kind that is not read here.",
+      { param: "document" },
+    );
   }
   const isTurned = orientation >= 5;
   const [width, height] = isTurned ? [head.height, head.width] : [head.width, head.height];
-  for (const index of choosePages(pages, 1, pagesMax)) sayPage({ ...page, index, width, height });
+  for (const index of choosePages(pages, 1, pagesMax)) sayPage({ ...page, index, width, height, dpi: unknownDpi });
 }
+
+/** What a picture has by convention that does not say it. */
+const unknownDpi = 72;
 
 function sayPage(page: ReadPage): void {
   say({ kind: "page", page });

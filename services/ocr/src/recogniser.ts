@@ -10,16 +10,12 @@ export interface Picture {
   readonly dpi: number | undefined;
 }
 
-export interface RecognisedPage extends PageText {
-  readonly dpi: number;
-}
-
 /** Tesseract in this thread. Every call runs to its end before anything else in the thread does. */
 export interface Recogniser {
   /** Makes the next pages be read in these languages. */
   use(model: LanguageModel): Promise<void>;
   /** @returns undefined when the bytes are no picture after all. */
-  read(picture: Picture): RecognisedPage | undefined;
+  read(picture: Picture): PageText | undefined;
 }
 
 const inputPath = "/input";
@@ -58,9 +54,9 @@ async function open(core: TesseractCore, { languages, files }: LanguageModel): P
   return api;
 }
 
-function recognise(api: TessBaseAPI, { orientation, dpi }: Picture): RecognisedPage | undefined {
+function recognise(api: TessBaseAPI, { orientation, dpi }: Picture): PageText | undefined {
   if (api.SetImageFile(orientation, 0) !== 0) return undefined;
   if (dpi !== undefined) api.SetSourceResolution(dpi);
   if (api.Recognize(null) !== 0) return undefined;
-  return { ...toPageText(JSON.parse(api.GetJSONText(0))), dpi: api.GetSourceYResolution() };
+  return toPageText(JSON.parse(api.GetJSONText(0)));
 }

@@ -7,11 +7,9 @@ declare module "tesseract.js-core/tesseract-core-simd-lstm.js" {
     /** Reads `/input`; 0 when it is a picture. `orientation` as EXIF counts, `angle` in radians. */
     SetImageFile(orientation: number, angle: number): number;
     SetSourceResolution(dpi: number): void;
-    GetSourceYResolution(): number;
     /** 0 when it went well. */
     Recognize(monitor: null): number;
     GetJSONText(page: number): string;
-    Version(): string;
     Clear(): void;
     End(): void;
   }

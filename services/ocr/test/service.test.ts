@@ -94,7 +94,7 @@ describe("documents that are too much", { timeout: 60_000 }, () => {
     const ocr = await startOcr(t);
     const broken = encodePng(new Uint8Array(100), 1_000, 1_000).subarray(0, 60);
     const cases: readonly (readonly [document: object, status: number, message: RegExp])[] = [
-      [asDocument(broken, "image/png"), 400, /picture is broken/],
+      [asDocument(broken, "image/png"), 400, /picture cannot be unpacked/],
       [asDocument(Buffer.from("%PDF-1.4 and no more"), "application/pdf"), 400, /PDF is broken/],
       [asDocument(Buffer.from("GIF89a"), "image/png"), 400, /no PDF, and no PNG/],
       [{ type: "document_url", document_url: "https://example.com/a.pdf" }, 400, /fetches no addresses/],
