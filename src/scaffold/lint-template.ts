@@ -1,4 +1,4 @@
-import { describeError } from "../base/errors.ts";
+import { describeError, type NexusError } from "../base/errors.ts";
 import { checkSyntax } from "./check-syntax.ts";
 import { type Combination, combinationsOf } from "./manifest.ts";
 import { type PlannedFile, planService } from "./plan-service.ts";
@@ -22,6 +22,11 @@ export interface LintReport {
 const promised = ["README.md", "Dockerfile", "compose.yaml", ".env.example"];
 /** A name with all that names may have in it. */
 const sample = { name: "lint-1.a_b", port: 8810 };
+
+/** A template that can't even be read, with the reason. */
+export function unreadable(source: string, error: NexusError): LintReport {
+  return { combinations: [], files: 0, problems: [{ where: source, problem: error.message }] };
+}
 
 /** Renders every combination of a template and looks at each file that comes out. Runs nothing of it. */
 export async function lintTemplate(template: Template, nexusVersion: string): Promise<LintReport> {

@@ -12,7 +12,8 @@ import type { Work, WorkContext, WorkDomain } from "./work/work.ts";
 
 const mebibyte = 1024 * 1024;
 
-const commandSchema = z.strictObject({
+/** `command.yaml` */
+export const commandSchema = z.strictObject({
   command: z.tuple([z.string().min(1)], z.string()).describe("The program and its arguments; no shell is between."),
   timeoutSeconds: z.number().positive().max(86_400).default(60).describe("What takes longer is ended."),
   outputBytesMax: z

@@ -22,7 +22,8 @@ const workSchema = z.strictObject({
   result: z.string().min(1).default(".").describe("Where in the server's JSON the work's result is; `.` is all of it."),
 });
 
-const upstreamSchema = z
+/** `upstream.yaml` */
+export const upstreamSchema = z
   .strictObject({
     title: z.string().min(1).max(64).default("The server").describe("What errors call it."),
     url: z.url({ protocol: /^https?$/ }),

@@ -7,6 +7,8 @@ import { composeConfig } from "../../src/config/compose.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { parseYamlSource } from "../../src/config/yaml-source.ts";
 import { parsePriceList } from "../../src/keys/price-list.ts";
+import { commandSchema } from "../../src/service-kit/from-command.ts";
+import { upstreamSchema } from "../../src/service-kit/upstream-file.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const documents = ["*.md", "docs/**/*.md"].flatMap((pattern) => globSync(pattern, { cwd: root })).sort();
@@ -27,8 +29,15 @@ describe("the documents", () => {
   for (const { path, line, code } of examples) {
     it(`show what can be used: ${path}:${line}`, () => {
       const source = parseYamlSource(code);
-      const { prices } = Object(source.value) as { prices?: unknown };
-      if (Array.isArray(prices)) parsePriceList(code);
+      const shown = Object(source.value) as {
+        prices?: unknown;
+        command?: unknown;
+        operations?: unknown;
+        work?: unknown;
+      };
+      if (Array.isArray(shown.prices)) parsePriceList(code);
+      else if (shown.command !== undefined) commandSchema.parse(shown);
+      else if (shown.operations !== undefined || shown.work !== undefined) upstreamSchema.parse(shown);
       else composeConfig(configSchema, { name: path, source }, []);
     });
   }

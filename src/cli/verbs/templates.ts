@@ -1,5 +1,6 @@
+import { NexusError } from "../../base/errors.ts";
 import { listTemplates as findTemplates, openTemplate } from "../../scaffold/find-template.ts";
-import { lintTemplate as lint } from "../../scaffold/lint-template.ts";
+import { lintTemplate as lint, unreadable } from "../../scaffold/lint-template.ts";
 import { combinationsOf } from "../../scaffold/manifest.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { JsonFlag } from "../flags.ts";
@@ -31,13 +32,19 @@ export const listTemplates: Verb<JsonFlag, []> = async ({ context }) => {
 /** `nexus templates lint SOURCE`: status 1 when something is wrong. */
 export const lintTemplate: Verb<JsonFlag, [source: string]> = async ({ context }, _flags, source) => {
   const { environment, workingDirectory, interrupts, version, terminal } = context;
-  const nexus = checkoutOf(context);
-  const template = await openTemplate({ source, nexus, workingDirectory, environment, signal: interrupts.signal });
-  const { combinations, files, problems } = await lint(template, version);
+  const wanted = { source, nexus: checkoutOf(context), workingDirectory, environment, signal: interrupts.signal };
+  const report = await openTemplate(wanted).then(
+    (template) => lint(template, version),
+    (error: unknown) => {
+      if (error instanceof NexusError && error.code === "invalid_request") return unreadable(source, error);
+      throw error;
+    },
+  );
+  const { combinations, files, problems } = report;
   const isGood = problems.length === 0;
-  const verdict = `${template.manifest.name}: ${combinations.length} combinations, ${files} different files, ${problems.length} problems`;
+  const verdict = `${source}: ${combinations.length} combinations, ${files} different files, ${problems.length} problems`;
   return {
-    json: { template: template.manifest.name, ok: isGood, combinations, files, problems },
+    json: { template: source, ok: isGood, combinations, files, problems },
     text: [
       ...problems.map(
         ({ where, problem }) => `${terminal.paint("red", "✗")} ${printable(where)}: ${printable(problem)}`,
