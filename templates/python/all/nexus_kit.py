@@ -331,15 +331,16 @@ _TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f
 class Exchange:
     """One request from its head to its last byte: who asks, what has gone out, what ended it early."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, body_bytes_max: int) -> None:
-        self.scope, self._receive, self._send, self._body_bytes_max = scope, receive, send, body_bytes_max
+    def __init__(self, scope: Scope, receive: Receive, send: Send, running: Running) -> None:
+        self.scope, self._receive, self._send, self._running = scope, receive, send, running
+        self._body_bytes_max = running.service.body_bytes_max
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         sent, trace = headers.get("x-request-id", ""), _TRACE.fullmatch(headers.get("traceparent", ""))
         self.request_id = sent if _REQUEST_ID.fullmatch(sent) else f"req_{secrets.token_hex(16)}"
         self.trace_id, flags = trace.groups() if trace else (secrets.token_hex(16), "01")
         self.traceparent = f"00-{self.trace_id}-{secrets.token_hex(8)}-{flags}"
-        self.announced = int(headers.get("content-length", "0"))
-        self._has_body = self.announced > 0 or "transfer-encoding" in headers
+        self.announced, self._is_asking = int(headers.get("content-length", "0")), "expect" in headers
+        self._is_read = self.announced == 0 and "transfer-encoding" not in headers
         self.since = self.last_write = time.monotonic()
         self.operation, self.level = "other", "info"
         self.notes: Json = {}
@@ -357,7 +358,7 @@ class Exchange:
         async def work() -> None:
             if self.announced > self._body_bytes_max:
                 raise self._too_large()
-            if not self._has_body:
+            if self._is_read:
                 self._listen()
             await app(self.scope, self.receive, self.send)
 
@@ -386,9 +387,21 @@ class Exchange:
         self._listen()
         message = await self._inbox.get()
         self.body_bytes += len(message.get("body", b""))
+        self._running.body_bytes += len(message.get("body", b""))
+        self._is_read = not message.get("more_body", False)
         if self.body_bytes > self._body_bytes_max:
             raise self._too_large()
+        if self._running.body_bytes > FULL_BODIES * self._body_bytes_max:
+            raise ServiceError("queue_full", "Too many large requests at once. Try again.", retry_after=1)
         return message
+
+    async def _discard(self) -> None:
+        """Reads on for a moment, so that a client in the middle of sending sees that it is refused."""
+        self._listen()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                while not self._is_read:
+                    self._is_read = not (await self._inbox.get()).get("more_body", False)
 
     def _listen(self) -> None:
         # Not before the body is wanted: whoever asks with `Expect` is told to go on by the first look.
@@ -406,8 +419,11 @@ class Exchange:
             if message["type"] == "http.response.start":
                 self.status = message["status"]
                 head = [(b"x-request-id", self.request_id.encode()), (b"traceparent", self.traceparent.encode())]
-                if self.status == 413:  # What is not read can be no part of a next request.
-                    head.append((b"connection", b"close"))
+                if self.status >= 400 and not self._is_read:
+                    if not self._is_asking and self.announced <= 2 * self._body_bytes_max:
+                        await self._discard()
+                    if not self._is_read:  # What is not read can be no part of a next request.
+                        head.append((b"connection", b"close"))
                 message = {**message, "headers": [*message.get("headers", []), *head]}
             self._is_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             try:
@@ -661,15 +677,9 @@ class Work:
         running, exchange = self.running, scope["exchange"]
         exchange.operation = self.operation.id
         running.refuse_unless_serving()
-        if running.body_bytes + exchange.announced > FULL_BODIES * running.service.body_bytes_max:
-            raise ServiceError("queue_full", "Too many large requests at once. Try again.", retry_after=1)
-        running.body_bytes += exchange.announced
-        try:
-            request = await self._read(exchange, HttpRequest(scope, receive))
-            async with contextlib.nullcontext() if self.operation.is_look else running.slot():
-                await exchange.deliver(await self.handler(request))
-        finally:
-            running.body_bytes -= exchange.announced
+        request = await self._read(exchange, HttpRequest(scope, receive))
+        async with contextlib.nullcontext() if self.operation.is_look else running.slot():
+            await exchange.deliver(await self.handler(request))
 
     async def _read(self, exchange: Exchange, http: HttpRequest) -> Request:
         fields: Json = {}
@@ -714,12 +724,13 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        exchange = Exchange(scope, receive, send, self.running.service.body_bytes_max)
+        exchange = Exchange(scope, receive, send, self.running)
         self.running.open.add(exchange)
         try:
             await exchange.serve(self.app)
         finally:
             self.running.open.discard(exchange)
+            self.running.body_bytes -= exchange.body_bytes
             self._record(exchange)
 
     def _record(self, exchange: Exchange) -> None:
@@ -728,7 +739,7 @@ class Edge:
         if failure is not None:
             error = public(failure)
             status = 499 if error.code == "client_closed" else status
-            problem = {"code": error.code, "reason": error.message, "detail": error.note}
+            problem = {"code": error.code, "reason": error.message, **({"detail": error.note} if error.note else {})}
             if error is not failure:
                 problem["error"] = "".join(traceback.format_exception(failure))
             level = "error" if error is not failure else "warn" if error.status_code >= 500 else level
@@ -851,6 +862,7 @@ class Registration:
             except (httpx.HTTPError, ValueError, KeyError) as error:
                 pause = min(5.0, 0.25 * 2**self._failures) * random.uniform(0.5, 1)
                 self._failures = min(self._failures + 1, 8)
+                self._is_changed = True  # What was to be written may not stand there.
                 level = "debug" if str(error) == self._reason else "warn"
                 self._reason = str(error)
                 self._log(level, "cannot register, trying again", reason=self._reason)
@@ -860,11 +872,10 @@ class Registration:
     async def _step(self) -> None:
         """Makes the one call that is due."""
         if self._lease:
-            was_changed, self._is_changed = self._is_changed, False
-            body = {"record": self._record()} if was_changed else {}
+            body = {"record": self._record()} if self._is_changed else {}
+            self._is_changed = False
             answer = await self._client.put(f"/leases/{self._lease}", content=encode(body))
             if answer.status_code != 410:
-                self._is_changed = self._is_changed or (was_changed and answer.is_error)
                 return self._must_be_good(answer)
             self._lease = ""  # It has run out, or the registry has started anew.
         self._is_changed = False

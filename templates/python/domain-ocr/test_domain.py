@@ -10,7 +10,7 @@ class OcrTest(unittest.TestCase):
         with trial() as client:
             document = {"type": "image_url", "image_url": "data:image/png;base64," + PIXEL}
             answer = client.post("{{path}}", json={"model": "{{name}}", "document": document}).json()
-        self.assertEqual(answer["pages"][0]["markdown"], "A picture of 1 by 1 pixels.")
+        self.assertEqual(answer["pages"][0]["markdown"], "A document of type image/png: 1 by 1 pixels.")
         self.assertEqual(answer["usage_info"]["pages_processed"], 1)
 
 
