@@ -305,6 +305,9 @@ export const requirements = {
   "cli.texts": "Texts from arguments, files and stdin become vectors or a ranking with one command.",
   "services.builtin": "The services that the configuration names run, are routed to, and come and go with it.",
   "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",
+  "services.speech":
+    "A text becomes sound sentence by sentence, in the format, voice and speed that were asked for, until its client leaves.",
+  "services.transcription": "What is said in a sound file is written down, with times, as text, JSON and subtitles.",
   "services.rerank": "The document that answers a query stands before those that do not.",
   "services.moderation": "Texts and pictures that hurt are flagged, others are not, and what cannot be judged is said.",
 } as const satisfies Record<string, string>;

@@ -1,5 +1,7 @@
 import { createResampler, readWav } from "nexus/audio";
 import { describeError, NexusError } from "nexus/base";
+import type { OpusSound } from "./opus-sound.ts";
+import { readOggOpus } from "./read-ogg.ts";
 import { readWebm } from "./read-webm.ts";
 
 /** What Whisper hears: samples of one channel, 16,000 a second. */
@@ -30,10 +32,14 @@ const formats: readonly Format[] = [
   {
     name: "Ogg Opus",
     is: (file) => startsWith("OggS")(file) && file.subarray(0, 512).includes("OpusHead"),
-    decode: decodeOggOpus,
+    decode: async (file) => await decodeOpus(readOggOpus(file)),
   },
   { name: "Ogg Vorbis", is: startsWith("OggS"), decode: decodeVorbis },
-  { name: "WebM", is: (file) => file.length > 4 && file.readUInt32BE(0) === 0x1a45dfa3, decode: decodeWebm },
+  {
+    name: "WebM",
+    is: (file) => file.length > 4 && file.readUInt32BE(0) === 0x1a45dfa3,
+    decode: async (file) => await decodeOpus(readWebm(file)),
+  },
   { name: "MP3", is: (file) => startsWith("ID3")(file) || isMpegFrame(file), decode: decodeMp3 },
 ];
 
@@ -115,18 +121,12 @@ async function decodeFlac(file: Buffer): Promise<Decoded> {
   return await using(new FLACDecoder(), (decoder) => decoder.decodeFile(file));
 }
 
-async function decodeOggOpus(file: Buffer): Promise<Decoded> {
-  const { OggOpusDecoder } = await import("ogg-opus-decoder");
-  return await using(new OggOpusDecoder(), (decoder) => decoder.decodeFile(file));
-}
-
 async function decodeVorbis(file: Buffer): Promise<Decoded> {
   const { OggVorbisDecoder } = await import("@wasm-audio-decoders/ogg-vorbis");
   return await using(new OggVorbisDecoder(), (decoder) => decoder.decodeFile(file));
 }
 
-async function decodeWebm(file: Buffer): Promise<Decoded> {
-  const { frames, channels, preSkip } = readWebm(file);
+async function decodeOpus({ frames, channels, preSkip }: OpusSound): Promise<Decoded> {
   const { OpusDecoder } = await import("opus-decoder");
   return await using(new OpusDecoder({ channels, preSkip }), (decoder) => decoder.decodeFrames([...frames]));
 }

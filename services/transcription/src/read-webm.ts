@@ -1,10 +1,4 @@
-/** The sound of a WebM file: packets of Opus, still packed. */
-export interface WebmSound {
-  readonly frames: readonly Uint8Array[];
-  readonly channels: number;
-  /** Samples at 48 kHz to be thrown away at the start. */
-  readonly preSkip: number;
-}
+import type { OpusSound } from "./opus-sound.ts";
 
 /** Elements of Matroska (RFC 9559) that are looked at. */
 const ids = {
@@ -30,7 +24,7 @@ interface Track {
 }
 
 /** Takes the packets of the first track of Opus out of a file, as browsers record it. Throws with what is wrong. */
-export function readWebm(file: Buffer): WebmSound {
+export function readWebm(file: Buffer): OpusSound {
   const tracks: Track[] = [];
   const frames: Uint8Array[] = [];
   for (const { id, content } of elements(file)) {
