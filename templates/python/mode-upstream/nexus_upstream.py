@@ -220,7 +220,7 @@ class Upstream:
                 return passed.response.apply({**value, "model": model} if has_model else value)
 
             if kind == JSON:
-                return restore(self._parsed(await self._whole(response, self.settings.answer_bytes_max)))
+                return restore(self._object(await self._whole(response, self.settings.answer_bytes_max)))
             if kind == EVENTS:
                 return Events(self._events(response, restore, is_typed), is_typed)
             return Media(self._pieces(response), response.headers.get("content-type", "application/octet-stream"))
@@ -249,7 +249,7 @@ class Upstream:
             if data == b"[DONE]":
                 is_done = True
                 continue
-            event = self._parsed(data)
+            event = self._object(data)
             if name == b"error" or isinstance(event.get("error"), dict):
                 note = data[:MESSAGE_LENGTH_MAX].decode("utf-8", "replace")
                 raise ServiceError("backend_error", f"{title} failed in its answer.", note=note)
@@ -258,11 +258,14 @@ class Upstream:
         if not is_done and not (is_typed and last.endswith((".done", ".completed", ".incomplete", "message_stop"))):
             raise ServiceError("backend_error", f"{title} broke off in its answer.")
 
-    def _parsed(self, content: bytes) -> Json:
+    def _parsed(self, content: bytes) -> Any:
         try:
-            value = json.loads(content)
-        except ValueError:
-            value = None
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise ServiceError("backend_error", f"{self.settings.title} answered with no JSON.") from None
+
+    def _object(self, content: bytes) -> Json:
+        value = self._parsed(content)
         if not isinstance(value, dict):
             raise ServiceError("backend_error", f"{self.settings.title} answered with no JSON object.")
         return value

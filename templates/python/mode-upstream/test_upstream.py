@@ -96,9 +96,16 @@ class UpstreamTest(unittest.IsolatedAsyncioTestCase):
         async def run(body: dict[str, Any]) -> dict[str, Any]:
             return {"results": [{"text": f"{body['prompt']} by {body['model']}"}]}
 
-        work = {"path": "/api/run", "request": {"prompt": "$body", "model": "$model"}, "result": "results.0.text"}
-        upstream = behind(wrapped(operations={}, work=work), server)
-        self.assertEqual(await upstream.work("text")(Asked(model="ours", body={})), "{} by theirs")
+        @server.post("/embed")
+        async def embed(body: dict[str, Any]) -> list[list[int]]:
+            return [[len(text)] for text in body["inputs"]]
+
+        asked = Asked(model="ours", body={"n": 1})
+        text = {"path": "/api/run", "request": {"prompt": "$body", "model": "$model"}, "result": "results.0.text"}
+        upstream = behind(wrapped(operations={}, work=text), server)
+        self.assertEqual(await upstream.work("text")(asked), "{'n': 1} by theirs")
+        vectors = {"path": "/embed", "request": {"inputs": ["a", "bc"]}}
+        self.assertEqual(await behind(wrapped(operations={}, work=vectors), server).work("json")(asked), [[1], [2]])
 
     def test_maps_fields(self) -> None:
         mapped = FieldMap.model_validate({"rename": {"a.b": "c", "x": "y.z"}, "drop": ["d"], "set": {"e": 1}})
