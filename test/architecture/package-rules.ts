@@ -18,7 +18,7 @@ const importedIsDeclared: Rule = {
     for (const file of files) {
       const owner = ownerOf(file, packages);
       const declared = isProduct(file.path)
-        ? [owner?.dependencies]
+        ? [owner?.dependencies, owner?.optionalDependencies]
         : // What tests are written with stands once, at the root.
           [owner?.dependencies, owner?.devDependencies, shared?.dependencies, shared?.devDependencies];
       for (const { packageName: name, line } of file.imports) {

@@ -2,7 +2,7 @@ import { describeError, NexusError } from "nexus/base";
 import { type CatalogueEntry, findEntry, type PulledModel, pullModel } from "nexus/blobs";
 import { defineService, type ModelInput, type Service, type ServiceContext } from "nexus/service-kit";
 import { soundFormats } from "./encoders.ts";
-import { createEngine, type Engine } from "./engine-process.ts";
+import { Engine } from "./engine-process.ts";
 import { preparePiper } from "./piper-files.ts";
 import { espeakModelId, type SpeechSettings } from "./settings.ts";
 import { speak, type Voice } from "./speak.ts";
@@ -61,7 +61,7 @@ export function createSpeechService(options: SpeechServiceOptions): Service {
 
 /** The floor: without it the service is not ready. */
 async function openEspeakModel(models: Map<string, Model>, { log, signal }: ServiceContext): Promise<void> {
-  const engine = createEngine(async () => null, log);
+  const engine = new Engine(async () => null, log);
   try {
     await engine.open(signal);
   } catch (error) {
@@ -126,7 +126,7 @@ function piperModel(
   { workDirectory }: SpeechSettings,
   { log }: ServiceContext,
 ): Model {
-  const engine: Engine = createEngine(() => preparePiper({ path, sha256 }, workDirectory), log);
+  const engine = new Engine(() => preparePiper({ path, sha256 }, workDirectory), log);
   const published: ModelInput = {
     id: entry.id,
     domains: ["speech"],

@@ -5,51 +5,87 @@ import { type Logger, NexusError } from "nexus/base";
 import type { EngineJob, EngineMessage, PiperFiles } from "./engine-messages.ts";
 import { unknownVoice } from "./voices.ts";
 
+/** How long a piece may still take when nobody wants it any more, before its process is ended and must load anew. */
+const graceMs = 300;
+
+/** What is spoken at once. */
+export type Utterance = Omit<EngineJob & { kind: "speak" }, "kind">;
+
+type Answer = Exclude<EngineMessage, { kind: "failed" }>;
+
 /** A speaker in a process of its own, started when it is needed. */
-export interface Engine {
+export class Engine {
+  readonly #prepare: () => Promise<PiperFiles | null>;
+  readonly #log: Logger;
+  #child: ChildProcess | undefined;
+  #opened: Promise<number> | undefined;
+  #turn: Promise<void> = Promise.resolve();
+
+  /** `prepare` makes what the engine opens: the files of a Piper voice, or null for eSpeak NG. */
+  constructor(prepare: () => Promise<PiperFiles | null>, log: Logger) {
+    this.#prepare = prepare;
+    this.#log = log;
+  }
+
   /** Starts it if it is not there. Resolves to the samples a second that it makes. Throws with what is wrong. */
-  open(signal: AbortSignal): Promise<number>;
+  async open(signal: AbortSignal): Promise<number> {
+    return await this.#inTurn(() => this.#unlessUnwanted(this.#ensure(), signal));
+  }
+
   /**
    * Speaks a piece; pieces of several texts take turns. When the signal aborts in the middle, the process is ended.
    * @throws NexusError
    */
-  speak(utterance: Omit<EngineJob & { kind: "speak" }, "kind">, signal: AbortSignal): Promise<Float32Array>;
-  close(): void;
-}
+  async speak(utterance: Utterance, signal: AbortSignal): Promise<Float32Array> {
+    return await this.#inTurn(async () => {
+      signal.throwIfAborted();
+      const work = this.#ensure().then(() => this.#ask({ kind: "speak", ...utterance }));
+      const answer = await this.#unlessUnwanted(work, signal);
+      if (answer.kind !== "sound") throw new RangeError("the engine answered something else");
+      return answer.samples;
+    });
+  }
 
-/** How long a piece may still take when nobody wants it any more, before its process is ended and must load anew. */
-const graceMs = 300;
-
-/** `prepare` makes what the engine opens: the files of a Piper voice, or null for eSpeak NG. */
-export function createEngine(prepare: () => Promise<PiperFiles | null>, log: Logger): Engine {
-  let child: ChildProcess | undefined;
-  let opened: Promise<number> | undefined;
-  let turn: Promise<unknown> = Promise.resolve();
-
-  const end = (): void => {
-    const ended = child;
-    child = undefined;
-    opened = undefined;
+  close(): void {
+    const ended = this.#child;
+    this.#child = undefined;
+    this.#opened = undefined;
     ended?.kill("SIGKILL");
-  };
-  const start = (): ChildProcess => {
-    const started = fork(fileURLToPath(new URL("./engine.ts", import.meta.url)), [], {
+  }
+
+  #ensure(): Promise<number> {
+    this.#opened ??= this.#open().catch((error: unknown) => {
+      this.close();
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  async #open(): Promise<number> {
+    const answer = await this.#ask({ kind: "open", voice: await this.#prepare() });
+    if (answer.kind !== "opened") throw new RangeError("the engine answered something else");
+    return answer.sampleRate;
+  }
+
+  #start(): ChildProcess {
+    const started = fork(fileURLToPath(new URL("./engine-worker.ts", import.meta.url)), [], {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       execArgv: [],
       env: { PATH: process.execPath },
     });
     started.once("exit", (code, signal) => {
-      if (child !== started) return;
-      log.warn({ exit_code: code, signal }, "an engine has ended; it is started anew when it is needed");
-      end();
+      if (this.#child !== started) return;
+      this.#log.warn({ exit_code: code, signal }, "an engine has ended; it is started anew when it is needed");
+      this.close();
     });
-    started.on("error", end);
+    started.on("error", () => started.kill("SIGKILL"));
     return started;
-  };
-  const ask = async (job: EngineJob): Promise<Exclude<EngineMessage, { kind: "failed" }>> => {
-    child ??= start();
-    const asked = child;
+  }
+
+  async #ask(job: EngineJob): Promise<Answer> {
+    this.#child ??= this.#start();
+    const asked = this.#child;
     const gone = new AbortController();
     const lost = (): void => gone.abort();
     asked.once("exit", lost);
@@ -66,36 +102,26 @@ export function createEngine(prepare: () => Promise<PiperFiles | null>, log: Log
     } finally {
       asked.off("exit", lost);
     }
-  };
-  const open = async (): Promise<number> => {
-    const answer = await ask({ kind: "open", voice: await prepare() });
-    if (answer.kind !== "opened") throw new RangeError("the engine answered something else");
-    return answer.sampleRate;
-  };
-  const ensure = (): Promise<number> => {
-    opened ??= open().catch((error: unknown) => {
-      end();
-      throw error;
-    });
-    return opened;
-  };
+  }
+
   /** Runs when all before have ended. */
-  const inTurn = async <T>(run: () => Promise<T>): Promise<T> => {
-    const before = turn;
+  async #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const before = this.#turn;
     const mine = Promise.withResolvers<void>();
-    turn = mine.promise;
+    this.#turn = mine.promise;
     await before;
     try {
       return await run();
     } finally {
       mine.resolve();
     }
-  };
+  }
+
   /** Ends the process if the work goes on for a while after nobody wants it. */
-  const unlessUnwanted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  async #unlessUnwanted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const giveUp = (): void => {
-      timer = setTimeout(end, graceMs);
+      timer = setTimeout(() => this.close(), graceMs);
     };
     signal.addEventListener("abort", giveUp, { once: true });
     try {
@@ -107,17 +133,5 @@ export function createEngine(prepare: () => Promise<PiperFiles | null>, log: Log
       clearTimeout(timer);
       signal.removeEventListener("abort", giveUp);
     }
-  };
-  return {
-    open: (signal) => inTurn(() => unlessUnwanted(ensure(), signal)),
-    speak: (utterance, signal) =>
-      inTurn(async () => {
-        signal.throwIfAborted();
-        const work = ensure().then(() => ask({ kind: "speak", ...utterance }));
-        const answer = await unlessUnwanted(work, signal);
-        if (answer.kind !== "sound") throw new RangeError("the engine answered something else");
-        return answer.samples;
-      }),
-    close: end,
-  };
+  }
 }

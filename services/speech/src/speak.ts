@@ -25,10 +25,14 @@ export async function speak(voiceOf: (model: string) => Voice, request: ServiceR
   return bytes(chunks, soundFormats[wanted.format].contentType);
 }
 
+/** Between sentences: without it a listener takes the last word of one and the first of the next for one word. */
+const pauseSeconds = 0.25;
+
 /** Samples at the rate of all that leaves this service. */
 async function* make(engine: Engine, { input, voice, speed }: SpeechRequest, signal: AbortSignal) {
   const resampler = createResampler(await engine.open(signal), outputRate);
-  for (const text of splitText(input)) {
+  for (const [index, text] of splitText(input).entries()) {
+    if (index > 0) yield new Int16Array(Math.round((pauseSeconds * outputRate) / speed));
     yield toInt16(resampler.push(await engine.speak({ text, voice, speed }, signal)));
   }
   yield toInt16(resampler.end());

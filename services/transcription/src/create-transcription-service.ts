@@ -1,6 +1,6 @@
 import { type Clock, NexusError, systemClock } from "nexus/base";
 import { defineService, type ModelInput, type Service } from "nexus/service-kit";
-import { createEngine, type Engine } from "./engine-process.ts";
+import { Engine } from "./engine-process.ts";
 import { keepModel } from "./keep-model.ts";
 import type { ShelfModel } from "./model-shelf.ts";
 import type { TranscriptionSettings } from "./settings.ts";
@@ -49,13 +49,13 @@ export function createTranscriptionService(options: TranscriptionServiceOptions)
     ui: { options: uiOptions },
     navigation: { section: "transcription", title: "Transcription", icon: "microphone", order: 50 },
     limits: { bodyBytesMax, queueMax: 8 },
-    models: () => shelf.map((model) => published(model, engine?.loaded()?.path === model.path)),
+    models: () => shelf.map((model) => published(model, engine?.loaded?.path === model.path)),
     handlers: {
       "audio.transcriptions.create": (request) => transcribe(context(), request, "transcribe"),
       "audio.translations.create": (request) => transcribe(context(), request, "translate"),
     },
     start(service) {
-      engine = createEngine(settings.library, service.log);
+      engine = new Engine(settings.library, service.log);
       service.check("model", { status: "pending", reason: "starting" });
       const onShelf = (models: readonly ShelfModel[]): void => {
         shelf = models;

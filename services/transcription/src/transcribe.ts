@@ -49,7 +49,7 @@ async function* hear(
   };
   let duration = 0;
   let found = "unknown";
-  for await (const message of engine.transcribe(pathOf(model), file, job, signal)) {
+  for await (const message of engine.transcribe({ path: pathOf(model), file, job }, signal)) {
     if (message.kind === "decoded") duration = message.seconds;
     if (message.kind === "segments") yield* message.segments;
     if (message.kind === "done") found = task === "translate" ? "english" : message.language;

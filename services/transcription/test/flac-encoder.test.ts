@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FLACDecoder } from "@wasm-audio-decoders/flac";
 import fc from "fast-check";
-import { createFlacEncoder } from "./flac-encoder.ts";
+import { createFlacEncoder } from "../../speech/src/flac-encoder.ts";
 
 /** What another program's decoder makes of it. */
 async function decode(file: Uint8Array): Promise<Int16Array> {
