@@ -54,9 +54,9 @@ describe("services in Python", needs("Python 3.11 or newer with pip and its inde
 
   const write = async (t: TestContext, workshop: string, combination: Combination) => {
     const { name, directory } = await writeNewService(workshop, template, combination);
-    if (combination.mode !== "upstream") return { name, directory, variables: {} };
-    const { baseUrl } = await start(t, join(directory, "example_server.py"));
-    return { name, directory, variables: { UPSTREAM_URL: baseUrl } };
+    if (combination.mode !== "upstream") return { name, directory, variables: {}, end: async () => {} };
+    const { baseUrl, end } = await start(t, join(directory, "example_server.py"));
+    return { name, directory, variables: { UPSTREAM_URL: baseUrl }, end };
   };
 
   for (const mode of template.manifest.modes) {
@@ -66,9 +66,10 @@ describe("services in Python", needs("Python 3.11 or newer with pip and its inde
     }, async (t) => {
       const workshop = await makeWorkshop(t);
       const look = async (combination: Combination): Promise<void> => {
-        const { name, directory, variables } = await write(t, workshop, combination);
+        const { name, directory, variables, end } = await write(t, workshop, combination);
         const service = await start(t, join(directory, "service.py"), variables);
         const results = await report({ baseUrl: service.baseUrl, signal: t.signal, process: service });
+        await end();
         assert.deepEqual(failuresOf(results), [], name);
         const passed = results.filter(({ status }) => status === "pass").map(({ id }) => id);
         for (const id of ["process.run-file", "drain.exit", asked[combination.domain] ?? ""]) {
