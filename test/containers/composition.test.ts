@@ -99,27 +99,32 @@ describe("the composition of deploy/compose", {
   });
 
   // proves: containers.life
-  it("lets a stream end when its service is stopped, and stops in order", { timeout: testMs }, async () => {
-    const answer = await ask(
-      "chat/completions",
-      { ...chat, max_tokens: 1_900, stream: true },
-      AbortSignal.timeout(60_000),
-    );
-    assert.equal(answer.status, 200);
-    const llm = up.container("llm");
-    // The first bytes are there: it is at work.
-    const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
-    let text = (await reader?.read())?.value ?? "";
-    const stopping = up.engine.docker("stop", "--time", "40", llm);
-    for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) text += read.value;
-    await stopping;
-    assert.match(text, /data: \[DONE\]\s*$/);
-    assert.doesNotMatch(text, /"error"/);
-    assert.equal((await up.inspect("llm")).State.ExitCode, 0);
-    const log = await up.engine.docker("logs", llm);
-    assert.match(log, /"open":1,"message":"shutting down"/, "it was not idle when it was told");
-    await up.engine.docker("start", llm);
-    await asked("chat/completions", chat);
+  it("lets a stream end when a container on its way is stopped, which then stops in order", {
+    timeout: testMs,
+  }, async () => {
+    const long = { ...chat, max_tokens: 1_900, stream: true };
+    for (const [service, told] of Object.entries({ llm: "shutting down", gateway: "stopping" })) {
+      const answer = await ask("chat/completions", long, AbortSignal.timeout(60_000));
+      assert.equal(answer.status, 200);
+      // The first bytes are there: it is at work.
+      const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+      let text = (await reader?.read())?.value ?? "";
+      const container = up.container(service);
+      const stopping = up.engine.docker("stop", "--time", "40", container);
+      for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) text += read.value;
+      const endedAt = Date.now();
+      await stopping;
+      assert.match(text, /data: \[DONE\]\s*$/);
+      assert.doesNotMatch(text, /"error"/);
+      assert.equal((await up.inspect(service)).State.ExitCode, 0);
+      const line = (await up.engine.docker("logs", container))
+        .split("\n")
+        .findLast((each) => each.includes(`"${told}"`));
+      const { time } = JSON.parse(line ?? "{}") as { time: string };
+      assert.ok(Date.parse(time) < endedAt, "it was not idle when it was told");
+      await up.engine.docker("start", container);
+      await asked("chat/completions", chat);
+    }
   });
 
   // proves: containers.life
