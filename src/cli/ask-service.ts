@@ -1,7 +1,8 @@
 import type { Readable, Writable } from "node:stream";
 import { isCancel, select, text } from "@clack/prompts";
+import type { TemplateDomain, TemplateMode } from "../scaffold/combination.ts";
 import type { BuiltinTemplate } from "../scaffold/find-template.ts";
-import { type Manifest, type TemplateDomain, type TemplateMode, whyNot } from "../scaffold/manifest.ts";
+import { type Manifest, whyNot } from "../scaffold/manifest.ts";
 import type { CliContext } from "./context.ts";
 
 const aboutModes: Readonly<Record<TemplateMode, string>> = {

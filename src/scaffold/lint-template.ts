@@ -1,6 +1,7 @@
 import { describeError, type NexusError } from "../base/errors.ts";
 import { checkSyntax } from "./check-syntax.ts";
-import { type Combination, combinationsOf } from "./manifest.ts";
+import type { Combination } from "./combination.ts";
+import { combinationsOf } from "./manifest.ts";
 import { type PlannedFile, planService } from "./plan-service.ts";
 import type { Template } from "./read-template.ts";
 

@@ -4,32 +4,13 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { describeError, NexusError } from "../base/errors.ts";
 import { parseOrThrow } from "../contract/parse.ts";
-
-/** What services are for that a template can make. Agents are not made of templates: they act through others. */
-export const templateDomains = [
-  "chat",
-  "embedding",
-  "image",
-  "speech",
-  "transcription",
-  "ocr",
-  "video",
-  "music",
-  "rerank",
-  "moderation",
-  "tool",
-] as const;
-export type TemplateDomain = (typeof templateDomains)[number];
-
-/** Who does the work: the handler that somebody writes, an HTTP server that exists, or a program for each request. */
-export const templateModes = ["native", "upstream", "command"] as const;
-export type TemplateMode = (typeof templateModes)[number];
-
-/** What somebody wants a service to be. */
-export interface Combination {
-  readonly domain: TemplateDomain;
-  readonly mode: TemplateMode;
-}
+import {
+  type Combination,
+  type TemplateDomain,
+  type TemplateMode,
+  templateDomains,
+  templateModes,
+} from "./combination.ts";
 
 export const manifestName = "template.yaml";
 

@@ -1,7 +1,8 @@
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NexusError } from "../base/errors.ts";
-import { type Combination, type Manifest, readManifest, templateDomains, templateModes } from "./manifest.ts";
+import { type Combination, templateDomains, templateModes } from "./combination.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
 
 /** One file of a template. */
 export interface TemplateFile {

@@ -1,6 +1,7 @@
 import { isAbsolute, relative } from "node:path";
 import { type OperationId, operationById } from "../contract/operations.ts";
-import type { Combination, Manifest, TemplateDomain } from "./manifest.ts";
+import type { Combination, TemplateDomain } from "./combination.ts";
+import type { Manifest } from "./manifest.ts";
 import type { Variables } from "./render.ts";
 
 /** What somebody has answered about a service that is to be made. */

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { samplePicture, sampleSound } from "../../src/contract/conformance/samples.ts";
-import { type TemplateDomain, templateDomains } from "../../src/scaffold/manifest.ts";
+import { type TemplateDomain, templateDomains } from "../../src/scaffold/combination.ts";
 import { readTemplate } from "../../src/scaffold/read-template.ts";
 import { checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
 import type { TestPlatform } from "../support/platform.ts";

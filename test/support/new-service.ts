@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Combination } from "../../src/scaffold/manifest.ts";
+import type { Combination } from "../../src/scaffold/combination.ts";
 import { planService } from "../../src/scaffold/plan-service.ts";
 import type { Template } from "../../src/scaffold/read-template.ts";
 import { writeService } from "../../src/scaffold/write-service.ts";

@@ -1,5 +1,5 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
-import { templateDomains, templateModes } from "../../scaffold/manifest.ts";
+import { templateDomains, templateModes } from "../../scaffold/combination.ts";
 import type { CliContext } from "../context.ts";
 import { integerParser, type JsonFlag, jsonFlag, parseText } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";

@@ -1,8 +1,8 @@
 import { existsSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { nameSchema } from "../../contract/metadata.ts";
+import type { TemplateDomain, TemplateMode } from "../../scaffold/combination.ts";
 import { type BuiltinTemplate, listTemplates, openTemplate } from "../../scaffold/find-template.ts";
-import type { TemplateDomain, TemplateMode } from "../../scaffold/manifest.ts";
 import { planService, type ServicePlan } from "../../scaffold/plan-service.ts";
 import { conflictsOf, writeService } from "../../scaffold/write-service.ts";
 import { CliError } from "../cli-error.ts";
