@@ -74,7 +74,7 @@ const selfDescription: readonly Fault[] = [
     defect: "it has a model of a domain that it does not name",
     concerns: description,
     spoil: json((metadata) => {
-      metadata.models[0].domains.push("tool");
+      metadata.models[0].domains.push("agent");
     }),
   },
   {
