@@ -39,6 +39,7 @@ const askings: Readonly<Record<string, Omit<Asking, "operation" | "path">>> = {
   "moderations.create": { body: { input: "hi" } },
   rerank: { body: { query: "hi", documents: ["hi"] } },
   ocr: { body: { document: { image_url: "data:," } } },
+  "tools.call": { body: { arguments: { text: "hi" } } },
   "images.generate": { body: { prompt: "hi" }, streamed },
   "images.edit": { body: { prompt: "hi", image }, isForm: true, streamed },
   "images.create_variation": { body: { image }, isForm: true },
