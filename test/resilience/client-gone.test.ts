@@ -145,7 +145,7 @@ async function eventually<T>(find: () => T | undefined | Promise<T | undefined>)
 
 const everyDomain = [
   ...["chat", "embedding", "image", "speech", "transcription"],
-  ...["ocr", "video", "music", "rerank", "moderation"],
+  ...["ocr", "video", "music", "rerank", "moderation", "tool"],
 ] as const;
 
 function recordOfAll(backend: FakeBackend, maxConcurrency: number | null) {
