@@ -2,7 +2,8 @@
  * Runs the tests: all of them, or the files and folders given. The last line is `N passed, N failed, N skipped`; the
  * exit code is 1 when a test failed, a file did not load or did not end, or nothing was run.
  *
- * Each file runs in a process of its own, as many at once as there are cores.
+ * Each file runs in a process of its own, as many at once as there are cores; those that load the machine on purpose run
+ * one by one, after the others.
  */
 import { existsSync, globSync, statSync } from "node:fs";
 import { availableParallelism, constants } from "node:os";
@@ -16,6 +17,9 @@ import { runFile } from "./test/run-file.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Slow ones first: the cores are busy to the end. */
 const everyTest = ["test/**/*.test.ts", "services/*/**/*.test.ts", "src/**/*.test.ts", "bench/*.test.ts"];
+
+/** They build images, and kill and flood on purpose: beside them others would run into their deadlines. */
+const loadingFolders = ["test/containers/", "test/resilience/"];
 
 /** Enough for a small model on two cores; a test that needs more says so in its own `timeout`. */
 const testMs = 60_000;
@@ -54,6 +58,23 @@ function selectFiles(given) {
  * @param {(result: FileResult) => void} onResult
  */
 async function runAll(files, signal, onResult) {
+  const { loading = [], others = [] } = Object.groupBy(files, (file) => (loads(file) ? "loading" : "others"));
+  const atOnce = Math.min(availableParallelism(), filesAtOnceMax);
+  const results = await runPart(others, { signal, onResult, atOnce });
+  return [...results, ...(await runPart(loading, { signal, onResult, atOnce: 1 }))];
+}
+
+/** @param {string} file */
+function loads(file) {
+  const path = relative(root, file);
+  return loadingFolders.some((folder) => path.startsWith(folder));
+}
+
+/**
+ * @param {string[]} files
+ * @param {{ signal: AbortSignal, onResult: (result: FileResult) => void, atOnce: number }} options
+ */
+async function runPart(files, { signal, onResult, atOnce }) {
   const waiting = [...files];
   /** @type {FileResult[]} */
   const results = [];
@@ -65,7 +86,7 @@ async function runAll(files, signal, onResult) {
       onResult(final);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), filesAtOnceMax) }, work));
+  await Promise.all(Array.from({ length: atOnce }, work));
   return results;
 }
 
