@@ -156,7 +156,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       await gateway.close();
       await desk.close();
       metrics.close();
-      await rm(directory, { recursive: true, force: true });
+      // What is written behind may still come.
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
