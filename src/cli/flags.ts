@@ -12,6 +12,13 @@ export function parseText(text: string): string {
   return text;
 }
 
+/** An optional flag that takes any text. */
+export const textFlag = (placeholder: string, brief: string) =>
+  ({ kind: "parsed", parse: parseText, optional: true, placeholder, brief }) as const;
+
+/** For verbs that ask a model. */
+export const modelFlag = { model: textFlag("ID", "Model; the first one that is made for it when left out") } as const;
+
 /** A whole number within bounds. */
 export function integerParser(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -7,10 +7,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger } from "nexus/base";
 import { runConformance } from "nexus/contract";
 import { createJobService, readServiceEnvironment, runService } from "nexus/service-kit";
+import { startFakeComfyUi } from "../../../test/fakes/fake-comfyui-jobs.ts";
+import { type Heard, type Json, startFake } from "../../../test/fakes/fake-http-server.ts";
 import { openBackend } from "../src/open-backend.ts";
 import { readVideoSettings } from "../src/settings.ts";
-import { startFakeComfyUi } from "./support/fake-comfyui.ts";
-import { type Heard, type Json, startFake } from "./support/fake-server.ts";
 
 /** The service in this process until the test ends, with `NEXUS_VIDEO_*` of these settings. */
 async function startVideo(t: TestContext, settings: Readonly<Record<string, string>>, jobsFile?: string) {

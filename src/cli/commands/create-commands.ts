@@ -1,12 +1,9 @@
 import { buildCommand, buildRouteMap } from "@stricli/core";
 import { templateDomains, templateModes } from "../../scaffold/combination.ts";
 import type { CliContext } from "../context.ts";
-import { integerParser, type JsonFlag, jsonFlag, parseText } from "../flags.ts";
+import { integerParser, type JsonFlag, jsonFlag, parseText, textFlag } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";
 import type { CreateFlags } from "../verbs/create.ts";
-
-const text = (placeholder: string, brief: string) =>
-  ({ kind: "parsed", parse: parseText, optional: true, placeholder, brief }) as const;
 
 const create = buildCommand<CreateFlags, [name: string], CliContext>({
   loader: lazyVerb(async () => (await import("../verbs/create.ts")).createService),
@@ -19,7 +16,7 @@ const create = buildCommand<CreateFlags, [name: string], CliContext>({
         optional: true,
         brief: "Who does the work: a handler, a server that exists, a program for each request; native when left out",
       },
-      language: text("NAME", "typescript, which is the default, or python"),
+      language: textFlag("NAME", "typescript, which is the default, or python"),
       port: {
         kind: "parsed",
         parse: integerParser(1, 65_535),
@@ -27,8 +24,8 @@ const create = buildCommand<CreateFlags, [name: string], CliContext>({
         placeholder: "N",
         brief: "Where it listens by default; 8810 when left out",
       },
-      template: text("SOURCE", "A template of your own: a directory, or git+https://HOST/PATH#BRANCH-OR-TAG"),
-      directory: text(
+      template: textFlag("SOURCE", "A template of your own: a directory, or git+https://HOST/PATH#BRANCH-OR-TAG"),
+      directory: textFlag(
         "DIR",
         "Where to write it; a new folder NAME when left out, in a checkout of Nexus services/NAME",
       ),

@@ -1,14 +1,9 @@
 import { buildCommand } from "@stricli/core";
 import type { CliContext } from "../context.ts";
-import { dataFlag, integerParser, jsonFlag, parseText } from "../flags.ts";
+import { dataFlag, integerParser, jsonFlag, modelFlag, parseText, textFlag } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";
 import type { ImageFlags } from "../verbs/image.ts";
 import type { OcrFlags } from "../verbs/ocr.ts";
-
-const text = (placeholder: string, brief: string) =>
-  ({ kind: "parsed", parse: parseText, optional: true, placeholder, brief }) as const;
-
-const modelFlag = { model: text("ID", "Model; the first one that is made for it when left out") } as const;
 
 export const ocrCommand = buildCommand<OcrFlags, string[], CliContext>({
   loader: lazyVerb(async () => (await import("../verbs/ocr.ts")).ocr),
@@ -21,8 +16,8 @@ export const ocrCommand = buildCommand<OcrFlags, string[], CliContext>({
         optional: true,
         brief: "The text alone, or with the place of every line and word; text when left out",
       },
-      pages: text("PAGES", "Pages of a PDF, such as 0-3,7, counted from 0"),
-      output: text("FILE", "Where to write it"),
+      pages: textFlag("PAGES", "Pages of a PDF, such as 0-3,7, counted from 0"),
+      output: textFlag("FILE", "Where to write it"),
       ...dataFlag,
       ...jsonFlag,
     },
@@ -48,7 +43,7 @@ export const imageCommand = buildCommand<ImageFlags, string[], CliContext>({
         placeholder: "FILE",
         brief: "Where to write the picture",
       },
-      size: text("WxH", "Such as 1024x1024"),
+      size: textFlag("WxH", "Such as 1024x1024"),
       steps: {
         kind: "parsed",
         parse: integerParser(1, 200),
@@ -63,9 +58,9 @@ export const imageCommand = buildCommand<ImageFlags, string[], CliContext>({
         placeholder: "N",
         brief: "The same seed makes the same picture",
       },
-      negative: text("TEXT", "What is not to be seen"),
-      edit: text("FILE", "A picture to change as the prompt says"),
-      mask: text("FILE", "Where it may change: transparent there, or white when nothing is transparent"),
+      negative: textFlag("TEXT", "What is not to be seen"),
+      edit: textFlag("FILE", "A picture to change as the prompt says"),
+      mask: textFlag("FILE", "Where it may change: transparent there, or white when nothing is transparent"),
       ...dataFlag,
       ...jsonFlag,
     },

@@ -1,14 +1,9 @@
 import { buildCommand } from "@stricli/core";
 import type { CliContext } from "../context.ts";
-import { dataFlag, jsonFlag, parseText } from "../flags.ts";
+import { dataFlag, jsonFlag, modelFlag, parseText, textFlag } from "../flags.ts";
 import { lazyVerb } from "../verb.ts";
 import type { SpeakFlags } from "../verbs/speak.ts";
 import type { TranscribeFlags } from "../verbs/transcribe.ts";
-
-const text = (placeholder: string, brief: string) =>
-  ({ kind: "parsed", parse: parseText, optional: true, placeholder, brief }) as const;
-
-const modelFlag = { model: text("ID", "Model; the first one that is made for it when left out") } as const;
 
 /** As OpenAI's API has it. */
 const speeds = { least: 0.25, most: 4 };
@@ -24,9 +19,9 @@ export const speakCommand = buildCommand<SpeakFlags, string[], CliContext>({
   parameters: {
     flags: {
       ...modelFlag,
-      output: text("FILE", "Where to write the sound; stdout when that is no terminal"),
-      voice: text("NAME", "alloy, nova, ... or the tag of a language, such as de; alloy when left out"),
-      format: text("FORMAT", "wav, mp3, flac or pcm; as the file is called when left out"),
+      output: textFlag("FILE", "Where to write the sound; stdout when that is no terminal"),
+      voice: textFlag("NAME", "alloy, nova, ... or the tag of a language, such as de; alloy when left out"),
+      format: textFlag("FORMAT", "wav, mp3, flac or pcm; as the file is called when left out"),
       speed: {
         kind: "parsed",
         parse: parseSpeed,
@@ -57,10 +52,10 @@ export const transcribeCommand = buildCommand<TranscribeFlags, [path?: string], 
         optional: true,
         brief: "The text alone, subtitles, or all with times; text when left out",
       },
-      language: text("TAG", "Language that is spoken, such as en; found out when left out"),
-      prompt: text("TEXT", "Names and terms to expect, in a sentence"),
+      language: textFlag("TAG", "Language that is spoken, such as en; found out when left out"),
+      prompt: textFlag("TEXT", "Names and terms to expect, in a sentence"),
       translate: { kind: "boolean", optional: true, withNegated: false, brief: "Write it down in English" },
-      output: text("FILE", "Where to write it"),
+      output: textFlag("FILE", "Where to write it"),
       ...dataFlag,
       ...jsonFlag,
     },

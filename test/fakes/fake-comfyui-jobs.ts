@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
-import { type FakeServer, type Heard, type Json, type Said, startFake } from "./fake-server.ts";
+import { type FakeServer, type Heard, type Json, type Said, startFake } from "./fake-http-server.ts";
 
 export interface FakeComfyUi extends FakeServer {
   /** Lets what runs end. */

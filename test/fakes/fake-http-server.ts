@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
@@ -20,17 +20,21 @@ export type Said = object | { readonly type: string; readonly bytes: Buffer } | 
 
 export interface FakeServer {
   readonly url: string;
+  readonly server: Server;
   /** Every request, in order. */
   readonly heard: Heard[];
 }
 
 /** A server on a free port of loopback until the test ends. Unknown routes are 404. */
-export async function startFake(t: TestContext, answer: (heard: Heard) => Said | undefined): Promise<FakeServer> {
+export async function startFake(
+  t: TestContext,
+  answer: (heard: Heard) => Promise<Said | undefined> | Said | undefined,
+): Promise<FakeServer> {
   const heard: Heard[] = [];
   const server = createServer(async (request, response) => {
     const one = await read(request);
     heard.push(one);
-    say(response, answer(one) ?? 404);
+    say(response, (await answer(one)) ?? 404);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -38,7 +42,7 @@ export async function startFake(t: TestContext, answer: (heard: Heard) => Said |
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, heard };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, heard };
 }
 
 function say(response: ServerResponse, said: Said): void {
