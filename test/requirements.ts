@@ -76,6 +76,11 @@ export const requirements = {
   "gateway.own-pages":
     "The gateway answers `/health`, `/readyz`, `/metrics`, `/v1/metadata`, `/v1/descriptor` and `/openapi.json`.",
   "gateway.keys": "A request needs a key that exists; keys are stored as hashes; the first is shown once.",
+  "gateway.roles": "A key opens what its role is for and nothing else.",
+  "gateway.measured-fleet":
+    "Prometheus finds every service at the gateway when it registers, reads it there, and forgets it when it is gone.",
+  "gateway.instance-pages":
+    "An instance's metrics and descriptor are read through the gateway, bounded, and as nothing that a browser would run.",
   "gateway.keyless": "Without keys the gateway serves on loopback only, and only when the configuration says so.",
   "gateway.guarded-address": "On an address other than loopback it refuses to start with a default or short key.",
   "gateway.bad-request":
@@ -302,6 +307,8 @@ export const requirements = {
 
   // The services that come with it.
   "cli.pictures": "`nexus ocr` and `nexus image` work on files: text out of pictures and PDFs, pictures out of text.",
+  "cli.sounds":
+    "`nexus speak` and `nexus transcribe` work on files and pipes, refuse early what cannot be done, and leave no half file.",
   "cli.texts": "Texts from arguments, files and stdin become vectors or a ranking with one command.",
   "services.builtin": "The services that the configuration names run, are routed to, and come and go with it.",
   "services.embeddings": "Texts that mean alike have vectors that are nearer to each other than to others'.",

@@ -157,7 +157,6 @@ export function errorFromAnswer(status: number, value: unknown): CliError {
   const code = typeof error?.code === "string" ? error.code : "internal_error";
   const hints: Readonly<Record<number, string>> = {
     401: "Set NEXUS_API_KEY to a key of this platform; `nexus keys create` makes one.",
-    403: "This needs a key of role admin: `nexus keys create --role admin` on the platform's own machine.",
   };
   const hint = hints[status];
   return new CliError(exitCodeOfStatus(status), code, message, hint === undefined ? {} : { hint });

@@ -25,7 +25,7 @@ ${rootHelp(app.root).join("\n")}
 \`\`\`
 
 **Which platform.** A verb finds the running platform by \`--data\`; without it by \`NEXUS_URL\` and \`NEXUS_API_KEY\`, over the
-gateway, for which the key needs role \`admin\`; without those in \`NEXUS_DATA\`, else in \`~/.nexus\`. On the platform's own
+gateway, for which the key needs role \`admin\`, or \`monitor\` for \`nexus status\`; without those in \`NEXUS_DATA\`, else in \`~/.nexus\`. On the platform's own
 machine no key is needed: whoever can open the data directory is the operator.
 
 **Output.** Answers go to stdout, everything else to stderr. With \`--json\` exactly one JSON document reaches stdout; an error is

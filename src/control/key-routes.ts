@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import { parseOrThrow } from "../contract/parse.ts";
-import { type KeyRecord, limitsPatchSchema, limitsSchema, nameSchema } from "../keys/key-record.ts";
+import { type KeyRecord, keyRoleSchema, limitsPatchSchema, limitsSchema, nameSchema } from "../keys/key-record.ts";
 import type { KeyStore } from "../keys/key-store.ts";
 import type { ControlRoutes } from "./server.ts";
 
@@ -13,7 +13,7 @@ const overlapDaysMax = 90;
 
 const createSchema = z.strictObject({
   name: nameSchema,
-  role: z.enum(["user", "admin"]).default("user"),
+  role: keyRoleSchema.default("user"),
   key: chosenKey,
   tenant: z.string().max(128).optional(),
   limits: limitsSchema.optional(),

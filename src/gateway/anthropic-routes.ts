@@ -23,14 +23,14 @@ export const anthropicRoutes: readonly Route[] = [
     method: "POST",
     path: create.path,
     operation: create.id,
-    access: "key",
+    access: "models",
     serve: (exchange, parts) => serveOperation(exchange, { operation: create, isNative: true, translators }, parts),
   },
   {
     method: "POST",
     path: count.path,
     operation: count.id,
-    access: "key",
+    access: "models",
     serve: serveCount,
   },
 ];

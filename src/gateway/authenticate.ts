@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { NexusError } from "../base/errors.ts";
+import type { KeyRole } from "../keys/key-record.ts";
 import type { KnownKey } from "../keys/known-key.ts";
 import type { ClientRequest } from "./client-io.ts";
 import type { Caller, Exchange } from "./exchange.ts";
@@ -130,11 +131,23 @@ function isLoopback(name: string): boolean {
   return bare === "localhost" || bare === "[::1]" || (isIP(bare) === 4 && bare.startsWith("127."));
 }
 
-/** @throws NexusError `permission_denied` unless the caller may run the platform. */
-export function requireAdmin(caller: Caller): void {
-  if (caller.role === "admin") return;
+/** What a route is part of, which says whose keys open it. */
+export type Access = "models" | "registration" | "monitoring" | "platform";
+
+const rolesFor: Readonly<Record<Access, readonly KeyRole[]>> = {
+  models: ["user", "admin"],
+  registration: ["service", "admin"],
+  monitoring: ["monitor", "admin"],
+  platform: ["admin"],
+};
+
+/** @throws NexusError `permission_denied` unless the caller's role opens that part. */
+export function requireRole({ role }: Caller, access: Access): void {
+  const roles = rolesFor[access];
+  if (roles.includes(role)) return;
+  const names = roles.map((name) => `\`${name}\``).join(" or ");
   throw new NexusError(
     "permission_denied",
-    "This needs a key with the role `admin`: `nexus keys create --role admin`.",
+    `This needs a key with the role ${names}, not \`${role}\`: \`nexus keys create NAME --role ${roles[0]}\`.`,
   );
 }

@@ -27,6 +27,7 @@ function collect(answer: UpstreamAnswer, bytesMax: number, onMore: () => void): 
         if (bytes <= bytesMax) chunks.push(chunk);
         else onMore();
       } catch (error) {
+        answer.discard();
         reject(error);
       }
       return true;

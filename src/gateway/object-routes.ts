@@ -21,7 +21,7 @@ export const objectRoutes: readonly Route[] = Object.entries(serving).map(([id, 
     method,
     path,
     operation: id,
-    access: "key",
+    access: "models",
     serve(exchange, parts, at) {
       if (exchange.caller !== undefined) requireAllowed(exchange.caller, id);
       return serve(exchange, parts, at);

@@ -111,7 +111,7 @@ function askingRoute(id: AskingId, path: string, like: "chat.completions.create"
     method: "POST",
     path,
     operation: id,
-    access: "key",
+    access: "models",
     serve: (exchange, parts) => serveAsking(operation, exchange, parts),
   };
 }
@@ -121,7 +121,7 @@ function pageRoute(path: string, operation: string, page: (exchange: Exchange, p
     method: "GET",
     path,
     operation,
-    access: "key",
+    access: "models",
     serve: (exchange, parts) => sendJson(exchange, 200, page(exchange, parts)),
   };
 }
@@ -145,7 +145,7 @@ export const ollamaRoutes: readonly Route[] = [
     method: "POST",
     path: "/api/show",
     operation: "ollama.show",
-    access: "key",
+    access: "models",
     serve: serveShow,
   },
 ];

@@ -13,6 +13,8 @@ const parameter = (name: string, place: "path" | "query") => ({
   schema: { type: "string" },
 });
 
+const instanceParameters = [parameter("service", "path"), parameter("instance", "path")];
+
 const text = { type: "string" };
 const object = { type: "object" };
 const listOf = (items: object) => ({ type: "array", items });
@@ -66,6 +68,11 @@ function requestSchema({ requestSchema: name, streaming, model, isModelOptional 
     properties: { ...named, ...required, ...stream, ...optionalFields[name ?? ""] },
     additionalProperties: true,
   };
+}
+
+function metricsPage(summary: string): object {
+  const responses = { 200: answered("OK", { "text/plain": { schema: text } }), default: errorResponse };
+  return { get: { summary, responses } };
 }
 
 function page(summary: string, schema: object, open = false): object {
@@ -152,11 +159,15 @@ export function openapiDocument(version: string, operations: readonly Operation[
       "/health": page("The process lives", anyObject, true),
       "/readyz": page("It can take requests", anyObject, true),
       "/openapi.json": page("This document", anyObject, true),
-      "/metrics": {
-        get: {
-          summary: "Metrics for Prometheus",
-          responses: { 200: answered("OK", { "text/plain": { schema: { type: "string" } } }), default: errorResponse },
-        },
+      "/metrics": metricsPage("Metrics for Prometheus"),
+      "/v1/nexus/targets": page("What can be measured, for Prometheus's HTTP discovery", listOf(anyObject)),
+      "/v1/nexus/instances/{service}/{instance}/metrics": {
+        parameters: instanceParameters,
+        ...metricsPage("Metrics of an instance"),
+      },
+      "/v1/nexus/instances/{service}/{instance}/descriptor": {
+        parameters: instanceParameters,
+        ...page("What an instance is and what a console needs", anyObject),
       },
       "/v1/metadata": page("What the gateway is and offers", anyObject),
       "/v1/descriptor": page("The metadata and what a console needs", anyObject),

@@ -5,12 +5,13 @@ import { ollamaDialect } from "../translate/ollama-dialect.ts";
 import { openaiDialect } from "../translate/openai-dialect.ts";
 import type { ClientDialect } from "../translate/translation.ts";
 import { anthropicRoutes } from "./anthropic-routes.ts";
-import { authenticate, requireAdmin } from "./authenticate.ts";
+import { type Access, authenticate, requireRole } from "./authenticate.ts";
 import type { Caller, Exchange } from "./exchange.ts";
 import type { GatewayParts } from "./gateway-parts.ts";
 import { objectRoutes } from "./object-routes.ts";
 import { ollamaRoutes } from "./ollama-routes.ts";
 import { relayControl } from "./relay-control.ts";
+import { serveInstance, serveTargets } from "./serve-instances.ts";
 import { serveModel, serveModels } from "./serve-models.ts";
 import { serveOperation } from "./serve-operation.ts";
 import { selfDescription, serveHealth, serveMetrics, serveReadiness } from "./serve-platform.ts";
@@ -20,12 +21,12 @@ import { translators } from "./translators.ts";
 
 /** One entry of the gateway's surface. */
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE" | "ANY";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE" | "ANY";
   /** Exact, with `{id}` for one segment, or everything below it when it ends in `/`. */
   readonly path: string;
   /** Operation id, or a name for the platform's own pages: the label in metrics and logs. */
   readonly operation: string;
-  readonly access: "open" | "key" | "admin";
+  readonly access: "open" | Access;
   readonly serve: (exchange: Exchange, parts: GatewayParts, path: string) => void | Promise<void>;
 }
 
@@ -34,7 +35,7 @@ function operationRoute(operation: Operation): Route {
     method: operation.method,
     path: operation.path,
     operation: operation.id,
-    access: "key",
+    access: "models",
     serve: (exchange, parts) => serveOperation(exchange, { operation, isNative: true, translators }, parts),
   };
 }
@@ -49,28 +50,62 @@ const operationRoutes: readonly Route[] = [
   ...operations.filter(isPlain).map(operationRoute),
   ...objectRoutes,
   ...anthropicRoutes,
-  { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "key", serve: serveRealtime },
+  { method: "GET", path: "/v1/realtime", operation: "realtime.connect", access: "models", serve: serveRealtime },
 ];
 
 const served = new Set(operationRoutes.map(({ operation }) => operation));
 const { serveMetadata, serveDescriptor, serveOpenapi } = selfDescription(operations.filter(({ id }) => served.has(id)));
+
+/** What tells how the fleet does. */
+const monitoringRoutes: readonly Route[] = [
+  { method: "GET", path: "/v1/nexus/targets", operation: "targets", access: "monitoring", serve: serveTargets },
+  { method: "GET", path: "/v1/nexus/instances/", operation: "instances", access: "monitoring", serve: serveInstance },
+  { method: "GET", path: "/v1/nexus/status", operation: "control", access: "monitoring", serve: relayControl },
+];
+
+/** What a service on another host needs to become part of the fleet, and no more. */
+const registrationRoutes: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/v1/nexus/registry/instances",
+    operation: "control",
+    access: "registration",
+    serve: relayControl,
+  },
+  {
+    method: "PUT",
+    path: "/v1/nexus/registry/leases/{id}",
+    operation: "control",
+    access: "registration",
+    serve: relayControl,
+  },
+  {
+    method: "DELETE",
+    path: "/v1/nexus/registry/leases/{id}",
+    operation: "control",
+    access: "registration",
+    serve: relayControl,
+  },
+];
 
 /** Everything that the gateway answers. What is not here is 404. */
 export const routes: readonly Route[] = [
   { method: "GET", path: "/health", operation: "health", access: "open", serve: serveHealth },
   { method: "GET", path: "/readyz", operation: "readyz", access: "open", serve: serveReadiness },
   { method: "GET", path: "/openapi.json", operation: "openapi", access: "open", serve: serveOpenapi },
-  { method: "GET", path: "/metrics", operation: "metrics", access: "key", serve: serveMetrics },
-  { method: "GET", path: "/v1/metadata", operation: "metadata", access: "key", serve: serveMetadata },
-  { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "key", serve: serveDescriptor },
-  { method: "GET", path: "/v1/models", operation: "models.list", access: "key", serve: serveModels },
-  { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "key", serve: serveModel },
+  { method: "GET", path: "/metrics", operation: "metrics", access: "monitoring", serve: serveMetrics },
+  { method: "GET", path: "/v1/metadata", operation: "metadata", access: "models", serve: serveMetadata },
+  { method: "GET", path: "/v1/descriptor", operation: "descriptor", access: "models", serve: serveDescriptor },
+  { method: "GET", path: "/v1/models", operation: "models.list", access: "models", serve: serveModels },
+  { method: "GET", path: "/v1/models/", operation: "models.retrieve", access: "models", serve: serveModel },
   ...operationRoutes,
   ...ollamaRoutes,
-  { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "key", serve: serveRecords },
-  { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "key", serve: serveRecord },
-  { method: "POST", path: "/v1/nexus/explain", operation: "explain", access: "key", serve: serveDryRun },
-  { method: "ANY", path: "/v1/nexus/", operation: "control", access: "admin", serve: relayControl },
+  { method: "GET", path: "/v1/nexus/requests", operation: "requests.list", access: "models", serve: serveRecords },
+  { method: "GET", path: "/v1/nexus/requests/", operation: "requests.retrieve", access: "models", serve: serveRecord },
+  { method: "POST", path: "/v1/nexus/explain", operation: "explain", access: "models", serve: serveDryRun },
+  ...monitoringRoutes,
+  ...registrationRoutes,
+  { method: "ANY", path: "/v1/nexus/", operation: "control", access: "platform", serve: relayControl },
 ];
 
 const exact: ReadonlyMap<string, readonly Route[]> = Map.groupBy(routes, ({ path }) => path);
@@ -145,9 +180,10 @@ export function serveRoute(path: string, exchange: Exchange, parts: GatewayParts
   exchange.operation = route.operation;
   if (route.access === "open") return route.serve(exchange, parts, path);
   const caller = authenticate(exchange, parts);
+  const { access } = route;
   const serve = (known: Caller) => {
     exchange.caller = known;
-    if (route.access === "admin") requireAdmin(known);
+    requireRole(known, access);
     return route.serve(exchange, parts, path);
   };
   return caller instanceof Promise ? caller.then(serve) : serve(caller);

@@ -1,9 +1,18 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 
-const roleSchema = z.enum(["user", "admin"]);
-/** `user` may call models; `admin` may also run the platform through `/v1/nexus/*`. */
-export type KeyRole = z.infer<typeof roleSchema>;
+/** What a key is for. Each role has what it needs and nothing of the others'; only `admin` has everything. */
+export const keyRoles = [
+  /** Calls models, and sees the records of its own requests. */
+  "user",
+  /** Registers services, for hosts other than the platform's own. */
+  "service",
+  /** Reads what the platform and its services measure; calls no model and changes nothing. */
+  "monitor",
+  "admin",
+] as const;
+export const keyRoleSchema = z.enum(keyRoles);
+export type KeyRole = z.infer<typeof keyRoleSchema>;
 
 /** Highest first. */
 export const priorities = ["interactive", "default", "batch"] as const;
@@ -105,7 +114,7 @@ export const keyRecordSchema = z.strictObject({
   id: z.string(),
   name: nameSchema,
   tenant_id: z.string(),
-  role: roleSchema,
+  role: keyRoleSchema,
   /** The newest first. */
   secrets: z.array(secretSchema),
   /** The first characters, so that its owner can tell it from others. */

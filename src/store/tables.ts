@@ -22,7 +22,7 @@ export interface KeysTable {
   id: string;
   name: string;
   tenant_id: string;
-  role: "user" | "admin";
+  role: "user" | "service" | "monitor" | "admin";
   hint: string;
   is_weak: 0 | 1;
   /** JSON. */

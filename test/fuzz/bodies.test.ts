@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { NexusError } from "../../src/base/errors.ts";
 import { scanRequest } from "../../src/openai/scan-request.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
@@ -104,10 +105,12 @@ function readPlainly(body: Buffer): Record<string, unknown> | undefined {
 // proves: resilience.malformed-bodies
 test("R21: the scanner takes nothing that JSON.parse refuses, and reads what it takes as JSON.parse does", {
   timeout: scenarioMs,
-}, () => {
+}, async () => {
   const random = randomFrom(21);
   let taken = 0;
   for (let turn = 0; turn < sized(200_000, 10_000_000); turn++) {
+    // A test that never lets go of its thread cannot say that it is running, and is taken for one that hangs.
+    if (turn % 10_000 === 0) await setImmediate();
     const body = makeBody(random);
     try {
       const scan = scanRequest(body);

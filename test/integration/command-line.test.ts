@@ -60,7 +60,7 @@ test("a wrong command line ends with 2 and says what was meant", async () => {
     [["keys", "revoek"], /revoek/],
     [["status", "--dta", "x"], /unknown flag --dta; did you mean --data\?/],
     [["up", "--port", "99999"], /port: '99999' must be a whole number from 0 to 65535/],
-    [["keys", "create", "x", "--role", "root"], /--role must be one of user, admin/],
+    [["keys", "create", "x", "--role", "root"], /--role must be one of user, service, monitor, admin/],
     [["attach"], /missing argument <url>/],
     [["detach", "a", "b"], /unexpected argument 'b'/],
     [["attach", "not-a-url"], /no http or https URL/],

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { samplePicture, sampleSound } from "../../src/contract/conformance/samples.ts";
 import { type TemplateDomain, templateDomains } from "../../src/scaffold/combination.ts";
-import { readTemplate } from "../../src/scaffold/read-template.ts";
-import { checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
+import { makeWorkshop, startNewService } from "../support/new-service.ts";
 import type { TestPlatform } from "../support/platform.ts";
 import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
 
@@ -66,17 +64,11 @@ interface Created {
   readonly end: () => void;
 }
 
-/** Starts a service as its README says, which registers at the platform of a data directory. */
 async function startService(t: TestContext, workshop: string, domain: TemplateDomain, data: string): Promise<Created> {
-  const template = await readTemplate(join(checkout, "templates", "typescript"));
-  const { name, directory } = await writeNewService(workshop, template, { domain, mode: "native" });
-  const child = spawn(process.execPath, ["src/main.ts"], {
-    cwd: directory,
-    stdio: ["ignore", "ignore", "inherit"],
-    env: { PATH: process.env.PATH, NEXUS_PORT: "0", NEXUS_CONTROL_URL: `unix:${join(data, "control.sock")}` },
+  const started = await startNewService(t, workshop, domain, {
+    NEXUS_CONTROL_URL: `unix:${join(data, "control.sock")}`,
   });
-  t.after(() => void child.kill("SIGKILL"));
-  return { domain, name, end: () => void child.kill("SIGTERM") };
+  return { domain, ...started };
 }
 
 function clientOf({ url, key }: TestPlatform) {
@@ -123,22 +115,23 @@ async function fetchJob({ url, headers, get }: Client, path: string, id: string)
 }
 
 /** What a console and a collector of metrics see of an instance. */
-async function lookAt(baseUrl: string, { domain, name }: Created): Promise<void> {
-  const descriptor = (await (await fetch(`${baseUrl}/v1/descriptor`)).json()) as {
+async function lookAt({ url, headers, get }: Client, instance: string, { domain, name }: Created): Promise<void> {
+  const page = `/v1/nexus/instances/${name}/${instance}`;
+  const descriptor = (await get(`${page}/descriptor`)) as unknown as {
     service: { name: string };
     response_types: Record<string, readonly string[]>;
     ui_navigation: { section: string; title: string };
   };
   assert.deepEqual([descriptor.ui_navigation.section, descriptor.ui_navigation.title], [domain, name]);
   assert.ok(Object.keys(descriptor.response_types).length > 0);
-  const metrics = await (await fetch(`${baseUrl}/metrics`)).text();
+  const metrics = await (await fetch(`${url}${page}/metrics`, { headers })).text();
   const [work = ""] = Object.keys(descriptor.response_types);
   const counted = `nexus_service_requests_total{operation="${work}",status="200"} 1`;
   assert.ok(metrics.includes(counted), `${name} has counted its request`);
 }
 
 interface RegistryAnswer {
-  readonly instances: readonly { readonly service: string; readonly base_url: string }[];
+  readonly instances: readonly { readonly service: string; readonly instance: string }[];
 }
 
 // proves: create.served
@@ -172,9 +165,13 @@ test("a created service of every domain is served, listed, described and measure
   for (const service of services) {
     const instance = registry.instances.find((one) => one.service === service.name);
     assert.ok(instance !== undefined, service.name);
-    await lookAt(instance.base_url, service);
+    await lookAt(client, instance.instance, service);
   }
+  const targets = (await client.get("/v1/nexus/targets")) as unknown as { labels: { service: string } }[];
+  const measured = targets.map(({ labels }) => labels.service).sort();
+  assert.deepEqual(measured, ["gateway", ...services.map(({ name }) => name)].sort());
 
   for (const { end } of services) end();
   await waitFor("they are gone", async () => (await listed(client)).length === 0);
+  assert.equal(((await client.get("/v1/nexus/targets")) as unknown as unknown[]).length, 1);
 });

@@ -25,7 +25,7 @@ async function codeOf(response: Response): Promise<string> {
 }
 
 async function metric(gateway: TestGateway, name: string): Promise<number> {
-  const text = await (await gateway.fetch("/metrics")).text();
+  const text = await gateway.metrics();
   const line = text.split("\n").find((each) => each.startsWith(`${name} `));
   return Number(line?.slice(name.length));
 }

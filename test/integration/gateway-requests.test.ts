@@ -279,11 +279,11 @@ describe("gateway: requests", () => {
   it("says that it is well without a key, and its metrics with one", async () => {
     for (const path of ["/health", "/readyz", "/openapi.json"])
       assert.equal((await fetch(gateway.url + path)).status, 200, path);
-    for (const path of ["/metrics", "/v1/metadata", "/v1/descriptor"]) {
+    for (const path of ["/v1/metadata", "/v1/descriptor"]) {
       assert.equal((await fetch(gateway.url + path)).status, 401, path);
       assert.equal((await gateway.fetch(path)).status, 200, path);
     }
-    const text = await (await gateway.fetch("/metrics")).text();
+    const text = await gateway.metrics();
     assert.match(text, /nexus_gateway_requests_total\{operation="chat.completions.create",status="200"\} [1-9]/);
     assert.match(text, /nexus_gateway_instances\{state="ready"\} 1/);
     assert.match(text, /nexus_gateway_tokens_total\{model="tiny",kind="completion"\} [1-9]/);

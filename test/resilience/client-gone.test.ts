@@ -119,19 +119,15 @@ async function assertCounted(gateway: TestGateway, operation: string, id: string
   assert.equal(line.fields.status, 499);
   assert.equal(line.fields.code, "client_closed");
   const counted = `nexus_gateway_requests_total{operation="${operation}",status="499"} `;
-  assert.ok((await metricsOf(gateway)).includes(counted), `${counted} in the metrics`);
+  assert.ok((await gateway.metrics()).includes(counted), `${counted} in the metrics`);
   const record = await gateway.fetch(`/v1/nexus/requests/${id}`);
   assert.equal(record.status, 200);
   const { code, status } = (await record.json()) as { code: string; status: number };
   assert.deepEqual({ code, status }, { code: "client_closed", status: 499 });
 }
 
-async function metricsOf(gateway: TestGateway): Promise<string> {
-  return await (await gateway.fetch("/metrics")).text();
-}
-
 async function untilOneWaits(gateway: TestGateway): Promise<void> {
-  await eventually(async () => /^nexus_gateway_requests_waiting 1$/m.exec(await metricsOf(gateway)) ?? undefined);
+  await eventually(async () => /^nexus_gateway_requests_waiting 1$/m.exec(await gateway.metrics()) ?? undefined);
 }
 
 async function eventually<T>(find: () => T | undefined | Promise<T | undefined>): Promise<T> {

@@ -80,7 +80,7 @@ function watch(gateway: TestGateway) {
       await health.arrayBuffer();
       watched.slowestMs = Math.max(watched.slowestMs, performance.now() - startedAt);
       watched.health.push(health.status);
-      const metrics = await (await gateway.fetch("/metrics")).text();
+      const metrics = await gateway.metrics();
       const [, waiting] = /^nexus_gateway_requests_waiting (\d+)$/m.exec(metrics) ?? [];
       watched.waitingMax = Math.max(watched.waitingMax, Number(waiting));
       await pause(100);

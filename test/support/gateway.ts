@@ -71,6 +71,8 @@ export interface TestGateway {
     path: string,
     options?: { body?: unknown; headers?: Record<string, string>; method?: string; signal?: AbortSignal },
   ): Promise<Response>;
+  /** What `/metrics` says to a key that may read it. */
+  metrics(): Promise<string>;
   /** Makes other rules hold; what is left out becomes the default. */
   reload(next: GatewaySections): void;
   /** Resolves with the completion records once there are `count` of them for operations of the fleet. */
@@ -108,6 +110,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const lines: LogLine[] = [];
   const desk = await openDesk(directory, options, lines);
   const { key } = await desk.keys.create({ name: `test ${basename(directory)}`, role: "user" });
+  const monitor = await desk.keys.create({ name: `monitor ${basename(directory)}`, role: "monitor" });
   const view = new HandView();
   const metrics = createMetrics();
   const gateway: Gateway = await createGateway({
@@ -150,6 +153,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
         ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
         ...(signal === undefined ? {} : { signal }),
       }),
+    metrics: () => readMetrics(gateway.url, monitor.key),
     reload: (next) => gateway.reload(toRules(next)),
     completions: (count) => waitForCompletions(lines, count),
     async close() {
@@ -160,6 +164,10 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+async function readMetrics(url: string, key: string): Promise<string> {
+  return await (await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${key}` } })).text();
 }
 
 function toRules(sections: GatewaySections): GatewayRules {

@@ -1,11 +1,12 @@
+import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Combination } from "../../src/scaffold/combination.ts";
+import type { Combination, TemplateDomain } from "../../src/scaffold/combination.ts";
 import { planService } from "../../src/scaffold/plan-service.ts";
-import type { Template } from "../../src/scaffold/read-template.ts";
+import { readTemplate, type Template } from "../../src/scaffold/read-template.ts";
 import { writeService } from "../../src/scaffold/write-service.ts";
 
 export const checkout = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
@@ -29,4 +30,22 @@ export async function writeNewService(
   const plan = planService(template, { name, port: 8810, ...combination }, surroundings);
   await writeService(plan, { nexus: checkout, overwrite: false });
   return { name, directory };
+}
+
+/** Starts a service of the TypeScript template as its README says. It ends with the test, or in order with `end`. */
+export async function startNewService(
+  t: TestContext,
+  workshop: string,
+  domain: TemplateDomain,
+  environment: Readonly<Record<string, string>>,
+): Promise<{ readonly name: string; readonly end: () => void }> {
+  const template = await readTemplate(join(checkout, "templates", "typescript"));
+  const { name, directory } = await writeNewService(workshop, template, { domain, mode: "native" });
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    cwd: directory,
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { PATH: process.env.PATH, NEXUS_PORT: "0", ...environment },
+  });
+  t.after(() => void child.kill("SIGKILL"));
+  return { name, end: () => void child.kill("SIGTERM") };
 }

@@ -26,9 +26,9 @@ const createCommand = buildCommand<KeyCreateFlags, [name: string], CliContext>({
     flags: {
       role: {
         kind: "enum",
-        values: ["user", "admin"],
+        values: ["user", "service", "monitor", "admin"],
         default: "user",
-        brief: "`user` calls models; `admin` also runs the platform",
+        brief: "`user` calls models, `service` registers services, `monitor` reads metrics, `admin` runs the platform",
       },
       tenant: { kind: "parsed", parse: parseText, optional: true, placeholder: "NAME", brief: "Whose key it is" },
       expires: {

@@ -1,5 +1,6 @@
 import { createSecretResolver } from "../../config/secrets.ts";
 import type { KeyInfo } from "../../control/key-routes.ts";
+import type { KeyRole } from "../../keys/key-record.ts";
 import type { CliContext } from "../context.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { describeLimits, type Expiry, type LimitFlags, toLimits } from "../limit-flags.ts";
@@ -8,7 +9,7 @@ import type { Cell } from "../terminal.ts";
 import type { Answer, Verb } from "../verb.ts";
 
 export interface KeyCreateFlags extends DataFlag, JsonFlag, LimitFlags {
-  readonly role: "user" | "admin";
+  readonly role: KeyRole;
   readonly keyFrom?: string;
   readonly tenant?: string;
   readonly expires?: Expiry;
