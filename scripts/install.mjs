@@ -38,7 +38,7 @@ const causes = [
       "The package registry lacks a package that Nexus needs. Use one that mirrors https://registry.npmjs.org " +
       "(`npm config set registry URL`), then run this again.",
   },
-  { codes: /\bENOSPC\b/, advice: "The disk is full: the packages take 500 MB. Make room, then run this again." },
+  { codes: /\bENOSPC\b/, advice: "The disk is full: the packages take 700 MB. Make room, then run this again." },
   {
     codes: /\b(EACCES|EPERM|EROFS)\b/,
     advice:
@@ -80,7 +80,7 @@ export async function install(root, env) {
   try {
     if (isInstalled(root)) return;
     rmSync(stampPath(root), { force: true });
-    const endStage = startStage("installing packages (first start only, about 150 MB)");
+    const endStage = startStage("installing packages (first start only, about 240 MB)");
     try {
       await runNpm(root, env, lock.add);
     } catch (error) {
