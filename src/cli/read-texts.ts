@@ -1,10 +1,10 @@
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { text as readAll } from "node:stream/consumers";
 import { describeError } from "../base/errors.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { readStdin } from "./read-stdin.ts";
 import { progressBar } from "./terminal.ts";
 
 /** More than this is no list of texts for one command. */
@@ -31,13 +31,14 @@ export async function readTexts(context: CliContext, { words, file, usage }: Tex
   if (words.length > 0) return words;
   if (file === undefined && context.stdin.isTTY === true) throw usageError("There is no text.", usage);
   const content =
-    file === undefined ? await readAll(context.stdin) : await readText(resolve(context.workingDirectory, file));
+    file === undefined
+      ? (await readStdin(context, bytesMax)).toString()
+      : await readText(resolve(context.workingDirectory, file));
   const texts = content
     .split(/\r?\n/)
     .map((line) => line.trim())
     .filter((line) => line !== "");
   if (texts.length === 0) throw usageError("There is no text.", usage);
-  if (content.length > bytesMax) throw usageError("That is more than 64 MB of text.", usage);
   return texts;
 }
 

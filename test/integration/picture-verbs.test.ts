@@ -110,6 +110,8 @@ test("what went wrong is said", async (t) => {
     [["image", "a", "--mask", "words.txt"], 2, /--mask needs a picture[\s\S]*--edit/],
     [["ocr", "words.txt"], 2, /words\.txt is no PNG/],
     [["ocr", "nowhere.png"], 2, /nowhere\.png cannot be read/],
+    [["ocr", "words.txt", "-o", "nowhere/a.txt"], 2, /nowhere\/a\.txt cannot be written/],
+    [["image", "a", "-o", "nowhere/a.png"], 2, /nowhere\/a\.png cannot be written/],
   ];
   for (const [args, code, said] of cases) {
     const ended = await nexus([...args], options);

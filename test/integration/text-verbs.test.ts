@@ -105,4 +105,7 @@ test("what is missing is said, with what to do", async (t) => {
   const noFile = await nexus(["embed", "--file", "/nowhere"], { env });
   assert.equal(noFile.code, 2);
   assert.match(noFile.stderr, /\/nowhere cannot be read/);
+  const noPlace = await nexus(["embed", "a", "-o", "/nowhere/a.jsonl"], { env });
+  assert.equal(noPlace.code, 2);
+  assert.match(noPlace.stderr, /\/nowhere\/a\.jsonl cannot be written/);
 });

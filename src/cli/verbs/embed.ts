@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { askGateway } from "../ask-gateway.ts";
+import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform } from "../platform.ts";
 import { inBatches, readTexts } from "../read-texts.ts";
@@ -25,6 +25,7 @@ interface EmbeddingsAnswer {
 /** `nexus embed [TEXT...]`: the vector of each text, a line each. */
 export const embed: Verb<EmbedFlags, string[]> = async ({ context }, flags, ...words) => {
   const usage = 'Write nexus embed "a text", nexus embed --file texts.txt, or pipe a text a line into it.';
+  const place = flags.output === undefined ? undefined : await findOutput(context, flags.output);
   const texts = await readTexts(context, { words, file: flags.file, usage });
   const gateway = await findPlatform(context, flags).gateway();
   const { signal } = context.interrupts;
@@ -44,9 +45,7 @@ export const embed: Verb<EmbedFlags, string[]> = async ({ context }, flags, ...w
   const model = answers[0]?.model ?? asked;
   const embeddings = vectors.map((embedding, index) => ({ text: texts[index] ?? "", embedding }));
   const lines = embeddings.map(({ embedding }) => JSON.stringify(embedding));
-  if (flags.output !== undefined) {
-    await writeFile(resolve(context.workingDirectory, flags.output), `${lines.join("\n")}\n`);
-  }
+  if (place !== undefined) await writeFile(place, `${lines.join("\n")}\n`);
   return {
     json: { model, dimensions: vectors[0]?.length ?? 0, tokens, embeddings },
     text:

@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { CliError } from "../cli-error.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { readFileAsUrl } from "../file-as-url.ts";
+import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform } from "../platform.ts";
 import { firstServedModel } from "../served-models.ts";
@@ -26,6 +26,7 @@ export interface ImageFlags extends DataFlag, JsonFlag {
 export const image: Verb<ImageFlags, string[]> = async ({ context }, flags, ...words) => {
   const { terminal, interrupts } = context;
   const { signal } = interrupts;
+  const place = await findOutput(context, flags.output);
   const source = await readSource(context, flags);
   if (words.length === 0) {
     throw new CliError(exitCodes.usage, "usage", "There is no prompt.", { hint: 'Write nexus image "a cat".' });
@@ -48,7 +49,7 @@ export const image: Verb<ImageFlags, string[]> = async ({ context }, flags, ...w
   });
   const line = (time: string) => (fraction === undefined ? `${model}  ${time}` : `${progressBar(fraction)}  ${time}`);
   const { bytes, seed, size } = await waitShown(terminal, line, making);
-  await writeFile(resolve(context.workingDirectory, flags.output), bytes);
+  await writeFile(place, bytes);
   const facts = [size, seed === null ? null : `seed ${seed}`, formatBytes(bytes.length)].filter(
     (fact) => fact !== null,
   );

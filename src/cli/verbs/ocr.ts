@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
 import { askGateway } from "../ask-gateway.ts";
 import { readFileAsUrl } from "../file-as-url.ts";
+import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { findPlatform } from "../platform.ts";
 import { firstServedModel } from "../served-models.ts";
@@ -25,6 +25,7 @@ interface OcrAnswer {
 export const ocr: Verb<OcrFlags, string[]> = async ({ context }, flags, ...paths) => {
   const { terminal, interrupts } = context;
   const { signal } = interrupts;
+  const place = flags.output === undefined ? undefined : await findOutput(context, flags.output);
   const files = [];
   for (const path of paths) files.push({ path, ...(await readFileAsUrl(context, path)) });
   const gateway = await findPlatform(context, flags).gateway();
@@ -42,8 +43,8 @@ export const ocr: Verb<OcrFlags, string[]> = async ({ context }, flags, ...paths
     documents.push({ file: path, ...(answer as OcrAnswer) });
   }
   const text = flags.format === "json" ? [JSON.stringify(documents, null, 2)] : textOf(documents);
-  if (flags.output === undefined) return { json: { documents }, text };
-  await writeFile(resolve(context.workingDirectory, flags.output), `${text.join("\n")}\n`);
+  if (place === undefined) return { json: { documents }, text };
+  await writeFile(place, `${text.join("\n")}\n`);
   const pages = documents.reduce((sum, document) => sum + document.pages.length, 0);
   return { json: { documents, output: flags.output }, text: [`${pages} pages by ${model}, in ${flags.output}.`] };
 };

@@ -1,16 +1,17 @@
 import { createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
-import { extname, resolve } from "node:path";
+import { extname } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { text as readAll } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { describeError } from "../../base/errors.ts";
 import { CliError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { callHttp, type HttpTarget, readText } from "../http-client.ts";
 import { errorFromAnswer, findPlatform, parseAnswer } from "../platform.ts";
+import { readStdin } from "../read-stdin.ts";
 import { firstServedModel } from "../served-models.ts";
 import { formatBytes, type Terminal } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
@@ -25,6 +26,8 @@ export interface SpeakFlags extends DataFlag, JsonFlag {
 
 /** The gateway's own deadline for the first sound ends first, with an error that says more. */
 const firstSoundMs = 660_000;
+/** Longer texts are refused by every service. */
+const textBytesMax = 8 * 1024 * 1024;
 
 /** `nexus speak TEXT`: sound in a file, or on stdout when that is no terminal. */
 export const speak: Verb<SpeakFlags, string[]> = async ({ context }, flags, ...words) => {
@@ -34,17 +37,17 @@ export const speak: Verb<SpeakFlags, string[]> = async ({ context }, flags, ...w
   if (flags.output === undefined && (isShown || flags.json === true)) {
     throw usage("Say where the sound goes.", 'nexus speak "..." -o speech.wav, or pipe it: nexus speak "..." | aplay');
   }
+  const path = flags.output === undefined ? undefined : await findOutput(context, flags.output);
   const input = await readInput(context, words);
   const gateway = await findPlatform(context, flags).gateway();
   const model = flags.model ?? (await firstServedModel(gateway, { domain: "speech", service: "speech", signal }));
   const format = flags.format ?? formatOf(flags.output);
   const body = { model, input, voice: flags.voice ?? "alloy", response_format: format, speed: flags.speed ?? 1 };
   const sound = await askForSound(gateway, body, signal);
-  if (flags.output === undefined) {
+  if (path === undefined) {
     await send(sound, context.stdout as Writable, terminal, signal);
     return undefined;
   }
-  const path = resolve(context.workingDirectory, flags.output);
   const bytes = await saveSound(sound, path, terminal, signal);
   return {
     json: { model, format, output: path, bytes },
@@ -52,8 +55,9 @@ export const speak: Verb<SpeakFlags, string[]> = async ({ context }, flags, ...w
   };
 };
 
-async function readInput({ stdin }: CliContext, words: readonly string[]): Promise<string> {
-  const input = words.length > 0 || stdin.isTTY === true ? words.join(" ") : await readAll(stdin);
+async function readInput(context: CliContext, words: readonly string[]): Promise<string> {
+  const isGiven = words.length > 0 || context.stdin.isTTY === true;
+  const input = isGiven ? words.join(" ") : (await readStdin(context, textBytesMax)).toString();
   if (input.trim() !== "") return input.trim();
   throw usage("There is no text.", 'Write nexus speak "your text" -o speech.wav, or pipe text into it.');
 }

@@ -1,14 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { buffer as readBytes } from "node:stream/consumers";
 import { describeError } from "../../base/errors.ts";
 import { CliError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { callHttp, type HttpTarget, readText } from "../http-client.ts";
 import { errorFromAnswer, findPlatform, parseAnswer } from "../platform.ts";
+import { readStdin } from "../read-stdin.ts";
 import { firstServedModel } from "../served-models.ts";
 import { printable } from "../terminal.ts";
 import type { Verb } from "../verb.ts";
@@ -37,6 +38,7 @@ const answerMs = 4 * 60 * 60 * 1000;
 export const transcribe: Verb<TranscribeFlags, [path?: string]> = async ({ context }, flags, path) => {
   const { terminal, interrupts } = context;
   const { signal } = interrupts;
+  const place = flags.output === undefined ? undefined : await findOutput(context, flags.output);
   const sound = await readSound(context, path);
   const gateway = await findPlatform(context, flags).gateway();
   const wanted = { domain: "transcription", service: "transcription", signal } as const;
@@ -53,30 +55,30 @@ export const transcribe: Verb<TranscribeFlags, [path?: string]> = async ({ conte
   const answer = await waitShown(terminal, shown, ask(gateway, `/v1/audio/${operation}`, form(fields, sound), signal));
   const document = format === "json" ? parseAnswer(answer) : { model, format, text: answer };
   const text = format === "json" ? JSON.stringify(document, null, 2) : answer.trimEnd();
-  if (flags.output === undefined) return { json: document, text: [printable(text, { keepLines: true })] };
-  const place = resolve(context.workingDirectory, flags.output);
+  if (place === undefined) return { json: document, text: [printable(text, { keepLines: true })] };
   await writeFile(place, `${text}\n`);
   return { json: { ...(document as object), output: place }, text: [`Written to ${flags.output} by ${model}.`] };
 };
 
-async function readSound({ stdin, workingDirectory }: CliContext, path: string | undefined): Promise<Sound> {
-  if (path === undefined || path === "-") {
-    if (stdin.isTTY === true) throw usage("There is no sound.", "Write nexus transcribe FILE, or pipe a file into it.");
-    return { name: "stdin", bytes: bounded(await readBytes(stdin), "stdin") };
+async function readSound(context: CliContext, path = "-"): Promise<Sound> {
+  const isPiped = path === "-";
+  if (isPiped && context.stdin.isTTY === true) {
+    throw usage("There is no sound.", "Write nexus transcribe FILE, or pipe a file into it.");
   }
+  const name = isPiped ? "stdin" : basename(path);
+  const bytes = isPiped ? await readStdin(context, bytesMax) : await readSoundFile(context, path);
+  if (bytes.length === 0) throw usage(`${name} is empty.`, "Give it a sound file.");
+  return { name, bytes };
+}
+
+async function readSoundFile({ workingDirectory }: CliContext, path: string): Promise<Buffer> {
   try {
     const place = resolve(workingDirectory, path);
     if ((await stat(place)).size > bytesMax) throw new Error("it is larger than 64 MB");
-    return { name: basename(path), bytes: await readFile(place) };
+    return await readFile(place);
   } catch (error) {
     throw usage(`${path} cannot be read: ${describeError(error)}.`, "Give the path of a sound file.");
   }
-}
-
-function bounded(bytes: Buffer, name: string): Buffer {
-  if (bytes.length === 0) throw usage(`${name} is empty.`, "Pipe a sound file into it.");
-  if (bytes.length > bytesMax) throw usage(`${name} is larger than 64 MB.`, "Cut the sound into parts.");
-  return bytes;
 }
 
 /** `multipart/form-data`, RFC 7578. A name that is none for a form is not sent: services look at the bytes. */
