@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { conformanceChecks, runConformance } from "../../src/contract/conformance/run-conformance.ts";
 import type { ServiceContext } from "../../src/service-kit/index.ts";
 import { goodEverything } from "../fakes/good-everything.ts";
+import { goodForms } from "../fakes/good-forms.ts";
 import { goodService, type Pace } from "../fakes/good-service.ts";
 import { failuresOf, heldPace, report } from "../support/conformance.ts";
 import { runInTest } from "../support/run-in-test.ts";
@@ -54,6 +55,14 @@ test("a service without models or a stream is checked as far as it goes", option
   const capabilities = { domains: ["chat" as const], max_concurrency: 1 };
   const { url } = await runInTest(t, goodService({ capabilities, models: () => [] }));
   assert.deepEqual(failuresOf(await report({ baseUrl: url, signal: t.signal })), []);
+});
+
+test("a service that takes nothing but forms is asked with forms", options, async (t) => {
+  const { url } = await runInTest(t, goodForms());
+  const results = await report({ baseUrl: url, signal: t.signal });
+  assert.deepEqual(failuresOf(results), []);
+  const errors = results.filter(({ id }) => id.startsWith("errors.") && id !== "errors.context-length");
+  assert.deepEqual([...new Set(errors.map(({ status }) => status))], ["pass"]);
 });
 
 test("where nothing listens every check that looks fails, with the reason", options, async (t) => {

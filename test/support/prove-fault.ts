@@ -5,6 +5,7 @@ import { startService } from "../../src/cli/started-service.ts";
 import { startBrokenService } from "../fakes/broken/broken-service.ts";
 import type { Fault } from "../fakes/broken/fault.ts";
 import { goodEverything } from "../fakes/good-everything.ts";
+import { goodForms } from "../fakes/good-forms.ts";
 import { failuresOf, heldPace, report } from "./conformance.ts";
 import { runInTest } from "./run-in-test.ts";
 
@@ -17,7 +18,7 @@ export const sound: Fault = { breaks: "nothing", defect: "nothing is wrong with 
 /** Tests that the whole suite fails a service with this fault by the one check, and the sound one by none. */
 export function proveFault(fault: Fault): void {
   test(`${fault.breaks}, and nothing else, finds a service when ${fault.defect}`, options, async (t) => {
-    const { url } = await runInTest(t, goodEverything({}, heldPace));
+    const { url } = await runInTest(t, fault.of === "forms" ? goodForms() : goodEverything({}, heldPace));
     const broken = await startBrokenService(url, fault);
     t.after(() => broken.close());
     mustFailBy(fault, failuresOf(await report({ baseUrl: broken.url, signal: t.signal })));

@@ -13,6 +13,7 @@ const answerBytesMax = 64 * 1024;
  */
 export async function announceBody(
   url: string,
+  contentType: string,
   { key, signal }: Pick<Probe, "key" | "signal">,
 ): Promise<Answer | undefined> {
   const since = performance.now();
@@ -24,7 +25,7 @@ export async function announceBody(
       signal: limit,
       agent: false,
       headers: {
-        "content-type": "application/json",
+        "content-type": contentType,
         "content-length": announcedBytes,
         expect: "100-continue",
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),

@@ -16,6 +16,7 @@ import {
   type Target,
 } from "./check.ts";
 import type { Answer, Asking } from "./probe.ts";
+import { wrongRequests } from "./wrong-requests.ts";
 
 const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -41,32 +42,21 @@ function mustBeError(answer: Answer, expected: { readonly status: number; readon
 
 /** Any operation of the contract that the service says it serves: they all refuse a wrong request alike. */
 function anyOperation(metadata: ServiceMetadata): Operation {
-  const isAsked = (one: Operation) => one.model === "body" && one.body !== "multipart" && serves(metadata, one);
-  return operations.find(isAsked) ?? skip("the service serves no operation of the contract that takes JSON");
+  const served = operations.filter((one) => one.model === "body" && serves(metadata, one));
+  return (
+    served.find(({ body }) => body !== "multipart") ?? served[0] ?? skip("no operation is served that takes a model")
+  );
 }
 
-/** What every operation needs, for a model that nobody has: a model is looked for before anything else. */
-const unknownModel = {
-  model: "no-such-model",
-  messages: [{ role: "user", content: "Hi" }],
-  max_tokens: 1,
-  input: "Hi",
-  prompt: "Hi",
-  query: "Hi",
-  documents: ["Hi"],
-};
-
-function formOf({ model, prompt }: { readonly model: string; readonly prompt: string }): FormData {
-  const form = new FormData();
-  form.append("model", model);
-  form.append("prompt", prompt);
-  form.append("file", new Blob(["Hi"]), "sample.wav");
-  return form;
-}
-
-async function workPath(target: Target): Promise<string> {
+async function readyOperation(target: Target): Promise<Operation> {
   await target.mustBeReady();
-  return anyOperation(await target.metadata()).path;
+  return anyOperation(await target.metadata());
+}
+
+/** Expects that any operation refuses a request that is wrong in this way. */
+async function mustRefuseAsWrong(target: Target, way: "unreadable" | "withoutModel"): Promise<Outcome> {
+  const operation = await readyOperation(target);
+  return await mustRefuse(target, operation.path, wrongRequests(operation)[way], { status: 400 });
 }
 
 export const httpChecks: readonly Check[] = [
@@ -117,26 +107,25 @@ export const httpChecks: readonly Check[] = [
   },
   {
     id: "errors.invalid-json",
-    title: "A body that is no JSON is 400 in OpenAI's shape",
-    run: async (target) => await mustRefuse(target, await workPath(target), { body: '{"model": ' }, { status: 400 }),
+    title: "A body that is no JSON, or a form that breaks off, is 400 in OpenAI's shape",
+    run: (target) => mustRefuseAsWrong(target, "unreadable"),
   },
   {
     id: "errors.missing-model",
     title: "A body without `model` is 400 in OpenAI's shape",
-    run: async (target) => await mustRefuse(target, await workPath(target), { body: {} }, { status: 400 }),
+    run: (target) => mustRefuseAsWrong(target, "withoutModel"),
   },
   {
     id: "errors.unknown-model",
     title: "An unknown model is 404 `model_not_found`, whatever the operation",
     async run(target) {
-      await target.mustBeReady();
+      await readyOperation(target);
       const metadata = await target.metadata();
-      anyOperation(metadata);
       for (const operation of operations.filter((one) => serves(metadata, one) && one.model === "body")) {
-        const body = operation.body === "multipart" ? formOf(unknownModel) : unknownModel;
+        const { unknownModel } = wrongRequests(operation);
         // Anthropic's errors have no code.
         const code = operation.id.startsWith("messages.") ? {} : { code: "model_not_found" };
-        await mustRefuse(target, operation.path, { method: "POST", body }, { status: 404, ...code });
+        await mustRefuse(target, operation.path, unknownModel, { status: 404, ...code });
       }
       return pass();
     },
@@ -145,18 +134,18 @@ export const httpChecks: readonly Check[] = [
     id: "errors.bad-field",
     title: "A field of the wrong type is 400 in OpenAI's shape, not a failure of the server",
     async run(target) {
-      await target.mustBeReady();
-      const metadata = await target.metadata();
-      const operation = anyOperation(metadata);
-      const body = { model: modelFor(metadata, operation).id, messages: 7, input: 7, prompt: { no: "text" } };
-      return await mustRefuse(target, operation.path, { body }, { status: 400 });
+      const operation = await readyOperation(target);
+      const { id } = modelFor(await target.metadata(), operation);
+      return await mustRefuse(target, operation.path, wrongRequests(operation).badField(id), { status: 400 });
     },
   },
   {
     id: "errors.too-large",
     title: "A body announced as larger than any limit is 413 before it is sent",
     async run(target) {
-      const seen = await announceBody(`${target.probe.baseUrl}${await workPath(target)}`, target.probe);
+      const operation = await readyOperation(target);
+      const { contentType } = wrongRequests(operation);
+      const seen = await announceBody(`${target.probe.baseUrl}${operation.path}`, contentType, target.probe);
       if (seen === undefined) fail("it was not refused: the service waits for it");
       mustBeError(seen, { status: 413 }, "a body of 1 TiB");
       return pass();

@@ -15,23 +15,13 @@ import {
 } from "./check.ts";
 import { readyModel } from "./operation-checks.ts";
 import { generateTimeoutMs } from "./probe.ts";
-import { isPicture, looksLike, samplePicture, sampleSound } from "./samples.ts";
+import { form, isPicture, looksLike, samplePicture, sampleSound } from "./samples.ts";
 import { slotsMax } from "./stream-checks.ts";
 import { joined, streamingModelFor, typedStream } from "./typed-stream.ts";
 import { mustStopWorking, slotsBefore } from "./work-gauge.ts";
 
 /** Pictures take minutes on a CPU. */
 const pictureTimeoutMs = 600_000;
-
-function form(
-  fields: Readonly<Record<string, string>>,
-  files: Readonly<Record<string, readonly [Blob, string]>>,
-): FormData {
-  const data = new FormData();
-  for (const [name, value] of Object.entries(fields)) data.append(name, value);
-  for (const [name, [blob, filename]] of Object.entries(files)) data.append(name, blob, filename);
-  return data;
-}
 
 const soundFile = () => ({ file: [sampleSound(), "sample.wav"] as const });
 const pictureFile = () => ({ image: [new Blob([samplePicture()], { type: "image/png" }), "sample.png"] as const });

@@ -54,6 +54,17 @@ function checksum(bytes: Buffer): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
+/** A body of `multipart/form-data`. A file is its bytes and what the client calls it. */
+export function form(
+  fields: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, readonly [Blob, string]>> = {},
+): FormData {
+  const data = new FormData();
+  for (const [name, value] of Object.entries(fields)) data.append(name, value);
+  for (const [name, [blob, filename]] of Object.entries(files)) data.append(name, blob, filename);
+  return data;
+}
+
 /** How files of a media type begin. Types that are not here have no beginning of their own. */
 const beginnings: readonly (readonly [type: RegExp, beginning: RegExp])[] = [
   [/^audio\/(x-|vnd\.)?wave?$/, /^RIFF[\s\S]{4}WAVE/],

@@ -16,6 +16,8 @@ export interface Fault {
   /** Id of the conformance check that must find it, and no other does. */
   readonly breaks: string;
   readonly defect: string;
+  /** What the sound service behind it takes: nothing but forms. Default: every operation there is. */
+  readonly of?: "forms";
   /** Which requests it is about. */
   readonly concerns: (request: IncomingMessage, body: string) => boolean;
   /** Changes a whole answer. */
