@@ -37,12 +37,45 @@ export function makePdf(pages: readonly (readonly string[])[], size = letter): B
   return Buffer.from(file, "latin1");
 }
 
-/** A PNG of these lines, as a scanner at 200 dpi would give it. */
-export async function drawPng(lines: readonly string[]): Promise<Buffer> {
+interface GreyPage {
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** These lines, as a scanner at 200 dpi would see them. */
+async function drawPage(lines: readonly string[]): Promise<GreyPage> {
   const pdf = await openPdf(makePdf([lines]), 10_000_000);
   const { bytes, width, height } = await pdf.render(0);
   pdf.close();
-  return encodePng(bytes.subarray(bytes.length - width * height), width, height);
+  return { pixels: bytes.subarray(bytes.length - width * height), width, height };
+}
+
+/** A PNG of these lines. */
+export async function drawPng(lines: readonly string[]): Promise<Buffer> {
+  const { pixels, width, height } = await drawPage(lines);
+  return encodePng(pixels, width, height);
+}
+
+/** A BMP of these lines: 24 bits a pixel, the lowest row first, as most programs write it. */
+export async function drawBmp(lines: readonly string[]): Promise<Buffer> {
+  const { pixels, width, height } = await drawPage(lines);
+  const rowBytes = Math.ceil((width * 3) / 4) * 4;
+  const headBytes = 54;
+  const file = Buffer.alloc(headBytes + rowBytes * height);
+  file.write("BM");
+  file.writeUInt32LE(file.length, 2);
+  file.writeUInt32LE(headBytes, 10);
+  file.writeUInt32LE(40, 14);
+  file.writeInt32LE(width, 18);
+  file.writeInt32LE(height, 22);
+  file.writeUInt16LE(1, 26);
+  file.writeUInt16LE(24, 28);
+  for (let row = 0; row < height; row++) {
+    const start = headBytes + (height - 1 - row) * rowBytes;
+    for (let at = 0; at < width; at++) file.fill(pixels[row * width + at] ?? 0, start + at * 3, start + at * 3 + 3);
+  }
+  return file;
 }
 
 /** A grey PNG. With fewer pixels than its head says it is a broken one. */
@@ -72,7 +105,7 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** A document as requests carry it. */
-export function asDocument(bytes: Buffer, type: "application/pdf" | "image/png") {
+export function asDocument(bytes: Buffer, type: "application/pdf" | `image/${"png" | "jpeg" | "webp" | "bmp"}`) {
   const url = `data:${type};base64,${bytes.toString("base64")}`;
   return type === "application/pdf"
     ? { type: "document_url", document_url: url }
