@@ -25,16 +25,16 @@ const startsWith =
   (file: Buffer) =>
     file.toString("latin1", at, at + text.length) === text;
 
+/** Ogg carries sound of many kinds; the first packet says which. */
+const isOggOf = (head: string) => (file: Buffer) =>
+  startsWith("OggS")(file) && file.subarray(0, 512).includes(head, 0, "latin1");
+
 /** By what they are, whatever the client calls them. The last one has no sure beginning. */
 const formats: readonly Format[] = [
   { name: "WAV", is: startsWith("RIFF"), decode: async (file) => decodeWav(file) },
   { name: "FLAC", is: startsWith("fLaC"), decode: decodeFlac },
-  {
-    name: "Ogg Opus",
-    is: (file) => startsWith("OggS")(file) && file.subarray(0, 512).includes("OpusHead"),
-    decode: async (file) => await decodeOpus(readOggOpus(file)),
-  },
-  { name: "Ogg Vorbis", is: startsWith("OggS"), decode: decodeVorbis },
+  { name: "Ogg Opus", is: isOggOf("OpusHead"), decode: async (file) => await decodeOpus(readOggOpus(file)) },
+  { name: "Ogg Vorbis", is: isOggOf("\x01vorbis"), decode: decodeVorbis },
   {
     name: "WebM",
     is: (file) => file.length > 4 && file.readUInt32BE(0) === 0x1a45dfa3,
