@@ -75,14 +75,14 @@ async function fromRepository({ source, environment, signal }: TemplateSource): 
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof NexusError) throw error;
-    throw new NexusError("not_found", `The repository can't be cloned: ${lastLine(error)}`, { cause: error });
+    throw new NexusError("not_found", `The repository can't be cloned: ${complaintOf(error)}`, { cause: error });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** What git says in the end is what was wrong. */
-function lastLine(error: unknown): string {
+/** What git calls fatal first is what was wrong; general advice follows. */
+function complaintOf(error: unknown): string {
   const { stderr = "" } = error as { stderr?: string };
-  return stderr.trim().split("\n").at(-1) || describeError(error);
+  return stderr.split("\n").find((line) => line.startsWith("fatal:")) ?? describeError(error);
 }

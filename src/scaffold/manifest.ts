@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { lstat, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -13,6 +13,7 @@ import {
 } from "./combination.ts";
 
 export const manifestName = "template.yaml";
+const manifestBytesMax = 1024 * 1024;
 
 const variableName = z.string().regex(/^[a-z][a-z_]*$/, "lower-case letters and `_`");
 const values = z.record(variableName, z.string());
@@ -79,10 +80,17 @@ function checkValues(
  * @throws NexusError `invalid_request` that names what is wrong with it.
  */
 export async function readManifest(directory: string): Promise<Manifest> {
-  const text = await readFile(join(directory, manifestName), "utf8").catch((error: unknown) => {
+  const text = await readPlainFile(join(directory, manifestName)).catch((error: unknown) => {
     throw new NexusError("invalid_request", `${directory} has no ${manifestName} that can be read.`, { cause: error });
   });
   return parseOrThrow(manifestSchema, parseYaml(text), "invalid_request", manifestName);
+}
+
+/** A link in somebody else's repository may lead to anything, a pipe or a device never ends. */
+async function readPlainFile(file: string): Promise<string> {
+  const found = await lstat(file);
+  if (!found.isFile() || found.size > manifestBytesMax) throw new Error("no file, or too large");
+  return await readFile(file, "utf8");
 }
 
 function parseYaml(text: string): unknown {

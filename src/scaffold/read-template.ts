@@ -29,7 +29,7 @@ const filesMax = 500;
 const fileBytesMax = 1024 * 1024;
 
 /**
- * Reads a template whole: its manifest and every part. Links are left out.
+ * Reads a template whole: its manifest and every part. Links are left out, and what tools leave behind.
  * @throws NexusError `invalid_request` that names what is wrong with it.
  */
 export async function readTemplate(directory: string): Promise<Template> {
@@ -72,10 +72,14 @@ function unclear(folder: string, problem: string): NexusError {
   return new NexusError("invalid_request", `The template's folder ${folder} can't be understood: ${problem}.`);
 }
 
+/** What tools leave behind, and no author of a template means. */
+const leftovers: ReadonlySet<string> = new Set([".DS_Store", ".git", ".venv", "__pycache__", "node_modules"]);
+
 async function readFiles(folder: string, below: string, room: number): Promise<readonly TemplateFile[]> {
   const files: TemplateFile[] = [];
   const entries = await readdir(join(folder, below), { withFileTypes: true });
   for (const entry of entries.sort((one, other) => (one.name < other.name ? -1 : 1))) {
+    if (leftovers.has(entry.name)) continue;
     const path = below === "" ? entry.name : `${below}/${entry.name}`;
     if (entry.isDirectory()) files.push(...(await readFiles(folder, path, room - files.length)));
     else if (entry.isFile()) files.push(await readOne(join(folder, path), path));

@@ -58,7 +58,7 @@ function relay(upstream: Upstream, operation: Operation, settings: UpstreamSetti
   const { title, stallSeconds, timeoutSeconds } = settings;
   return async (request) => {
     const { signal } = request;
-    const query = request.query.size === 0 ? "" : `?${request.query.toString()}`;
+    const query = request.query.size === 0 ? "" : `${path.includes("?") ? "&" : "?"}${request.query.toString()}`;
     const target = `${path.replace("{id}", encodeURIComponent(request.id))}${query}`;
     const model = theirModel(settings, request.body.model);
     const answer = await upstream.open(target, {
@@ -72,7 +72,7 @@ function relay(upstream: Upstream, operation: Operation, settings: UpstreamSetti
     if (status < 200 || status >= 300) return await refusedBy(answer, stream, title);
     const restore = (value: unknown) => mapFields(withModel(value, request.body.model), toOurs);
     const isSame = isPlainMap(toOurs) && model === request.body.model;
-    return await pass(answer, stream, { restore, isSame, bytesMax: settings.answerBytesMax });
+    return await pass(answer, stream, { restore, isSame, title, bytesMax: settings.answerBytesMax });
   };
 }
 
@@ -84,18 +84,24 @@ interface Passing {
   readonly restore: (value: unknown) => unknown;
   /** Whether their JSON is ours as it is. */
   readonly isSame: boolean;
+  readonly title: string;
   readonly bytesMax: number;
 }
 
 async function pass(
   answer: IncomingMessage,
   stream: AsyncIterable<Buffer>,
-  { restore, isSame, bytesMax }: Passing,
+  { restore, isSame, title, bytesMax }: Passing,
 ): Promise<ServiceResponse> {
   const contentType = answer.headers["content-type"] ?? "application/octet-stream";
   const type = mediaType(contentType);
   if (isJson(type)) return json(restore(await readJson(stream, bytesMax)));
-  if (type === "text/event-stream" && !isSame) return bytes(relayEvents(stream, restore), contentType);
+  if (type === "text/event-stream" && !isSame) return bytes(relayEvents(stream, restore, bytesMax), contentType);
+  if (type === "text/html") {
+    // What no operation answers: a login or error page of whatever stands in front of the server.
+    answer.destroy();
+    throw new NexusError("backend_error", `${title} answered with a page for people.`, { source: "service" });
+  }
   return bytes(stream, contentType);
 }
 

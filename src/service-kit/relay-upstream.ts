@@ -46,23 +46,30 @@ export async function readWhole(stream: AsyncIterable<Buffer>, bytesMax: number)
   let length = 0;
   for await (const piece of stream) {
     length += piece.length;
-    if (length > bytesMax) {
-      throw new NexusError("backend_error", "The server behind this service answered with more than it may.", {
-        source: "service",
-      });
-    }
+    if (length > bytesMax) throw tooMuch();
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
 }
 
-/** Events with their JSON changed; what is no JSON (`[DONE]`) stays as it is. */
+function tooMuch(): NexusError {
+  return new NexusError("backend_error", "The server behind this service answered with more than it may.", {
+    source: "service",
+  });
+}
+
+/** Events with their JSON changed; what is no JSON (`[DONE]`) stays as it is. None is larger than `bytesMax`. */
 export async function* relayEvents(
   stream: AsyncIterable<Buffer>,
   restore: (value: unknown) => unknown,
+  bytesMax: number,
 ): AsyncGenerator<Buffer> {
   let ready: string[] = [];
   const parser = createParser({
+    maxBufferSize: bytesMax,
+    onError: ({ type }) => {
+      if (type === "max-buffer-size-exceeded") throw tooMuch();
+    },
     onEvent: ({ event, id, data }) => {
       const head = `${event === undefined ? "" : `event: ${event}\n`}${id === undefined ? "" : `id: ${id}\n`}`;
       const lines = restoreText(data, restore).split("\n");

@@ -48,9 +48,15 @@ function idIn(pattern: string, path: string): string | undefined {
   return id === "" || id.includes("/") ? undefined : id;
 }
 
-/** What stands for a pattern's `{id}`, decoded; empty when it has none. Throws `not_found` for a broken escape. */
+/**
+ * What stands for a pattern's `{id}`, decoded; empty when it has none. Throws `not_found` for a broken escape, and for
+ * `.` and `..`: in a path that is asked for elsewhere they would lead to another one.
+ */
 export function idOf(pattern: string, target: string | undefined): string {
-  return pattern.includes(idMark) ? decode(idIn(pattern, pathOf(target)) ?? "") : "";
+  if (!pattern.includes(idMark)) return "";
+  const id = decode(idIn(pattern, pathOf(target)) ?? "");
+  if (id === "." || id === "..") throw new NexusError("not_found", "The path has no id that can be one.");
+  return id;
 }
 
 /** The path of a request target, without its query. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { describeError, NexusError } from "../base/errors.ts";
 import { http, https } from "../base/node-http.ts";
+import { answerStream, readWhole } from "./relay-upstream.ts";
 
 /** One request to a server that does the work of a service. */
 export interface UpstreamCall {
@@ -14,6 +15,8 @@ export interface UpstreamCall {
   readonly signal: AbortSignal;
   /** Until the head of the answer is there. Default 10 s; work that takes minutes must say so. */
   readonly timeoutMs?: number;
+  /** Between two pieces of an answer that is read whole. Default: as `timeoutMs`. */
+  readonly stallMs?: number;
   /** Bytes of the answer that are read; default 64 MiB. */
   readonly bytesMax?: number;
 }
@@ -30,7 +33,7 @@ export interface Upstream {
   /**
    * Asks and reads the answer to its end, whatever its status.
    * @throws NexusError `backend_unreachable`, `backend_disconnected`, `backend_error` for an answer that is too large,
-   * `first_token_timeout`; the signal's reason when it aborts.
+   * `first_token_timeout`, `stall_timeout`; the signal's reason when it aborts.
    */
   ask(path: string, call: UpstreamCall): Promise<UpstreamAnswer>;
   /** Asks and expects 2xx. @throws NexusError as `ask`, and what `refusal` makes of any other status. */
@@ -64,10 +67,11 @@ export function createUpstream({ baseUrl, title, key }: UpstreamOptions): Upstre
   };
   const ask = async (path: string, call: UpstreamCall): Promise<UpstreamAnswer> => {
     const response = await open(path, call);
+    const { signal, timeoutMs = headMs, stallMs = timeoutMs, bytesMax = answerBytesMax } = call;
     return {
       status: response.statusCode ?? 0,
       contentType: response.headers["content-type"] ?? "",
-      bytes: await readAll(response, call, title),
+      bytes: await readWhole(answerStream(response, { title, stallMs, signal }), bytesMax),
     };
   };
   const fetch = async (path: string, call: UpstreamCall): Promise<UpstreamAnswer> => {
@@ -171,28 +175,4 @@ function unreachable(title: string, error: Error): NexusError {
     cause: error,
     source: "service",
   });
-}
-
-async function readAll(response: IncomingMessage, call: UpstreamCall, title: string): Promise<Buffer> {
-  const bytesMax = call.bytesMax ?? answerBytesMax;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > bytesMax) {
-        throw new NexusError("backend_error", `${title} answered with more than it may.`, { source: "service" });
-      }
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (call.signal.aborted) throw call.signal.reason;
-    if (error instanceof NexusError) throw error;
-    throw new NexusError("backend_disconnected", `${title} broke off.`, {
-      detail: describeError(error),
-      cause: error,
-      source: "service",
-    });
-  }
-  return Buffer.concat(chunks);
 }

@@ -21,13 +21,14 @@ export function workByUpstream(
   upstream: Upstream,
   settings: UpstreamSettings,
 ): { readonly domain: WorkDomain; readonly run: Work<WorkDomain> } {
-  const { work, answerBytesMax: bytesMax, timeoutSeconds, models } = settings;
+  const { work, answerBytesMax: bytesMax, timeoutSeconds, stallSeconds, models } = settings;
   if (work === undefined || domain === "agent") throw new RangeError("there is no work to ask for");
   const run = async (asked: unknown, { signal }: WorkContext): Promise<unknown> => {
     const request = asked as Fields;
     const model = models.find(({ id, aliases }) => id === request.model || aliases.includes(String(request.model)));
     const body = fill(work.request, { ...request, model: model?.as ?? request.model });
-    const answer = await upstream.fetch(work.path, { json: body, signal, bytesMax, timeoutMs: timeoutSeconds * 1000 });
+    const bounds = { bytesMax, timeoutMs: timeoutSeconds * 1000, stallMs: stallSeconds * 1000 };
+    const answer = await upstream.fetch(work.path, { json: body, signal, ...bounds });
     const isMedia = mediaDomains.has(domain);
     if (!isJson(mediaType(answer.contentType))) {
       if (isMedia) return answer.bytes;

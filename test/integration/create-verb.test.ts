@@ -97,6 +97,8 @@ test("templates are listed, linted, and used from a directory of one's own", opt
   const args = [...create, "--template", builtin.directory, "--domain", "tool", "--directory", "elsewhere"];
   assert.equal((await nexus(args, { cwd })).code, 0);
   assert.match(await readFile(join(cwd, "elsewhere", "package.json"), "utf8"), /"name": "my-voice"/);
+  const odd = await nexus([...args.slice(0, -1), "it's $(odd); there"], { cwd });
+  assert.ok(odd.stdout.includes("  cd 'it'\\''s $(odd); there'\n"), odd.stdout);
   await writeFile(join(cwd, "template.yaml"), "schema: 1\n");
   const bad = await nexus(["templates", "lint", "."], { cwd });
   assert.deepEqual([bad.code, /template\.yaml: .*name/.test(bad.stdout)], [1, true]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmod, lstat, mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -113,6 +113,47 @@ test("what is there and differs is never replaced unasked, and nothing is writte
   await writeService(plan, { nexus: "/elsewhere", overwrite: false });
 });
 
+// proves: create.asks
+test("nothing is written through links, even to where nothing is yet, nor where a file stands for a folder", async (t) => {
+  const plan = async (target: string) => {
+    const template = await readTemplate(await makeFolder(t, { ...whole, "all/src/main.ts": "" }));
+    return planService(template, wanted, near(target));
+  };
+  const elsewhere = await makeFolder(t);
+  const target = await makeFolder(t);
+  await symlink(join(elsewhere, "new.md"), join(target, "README.md"));
+  await symlink(elsewhere, join(target, "src"));
+  const linked = await plan(target);
+  assert.deepEqual(await conflictsOf(linked), ["README.md", "src/main.ts"]);
+  for (const overwrite of [false, true]) {
+    await assert.rejects(writeService(linked, { nexus: "/opt/nexus", overwrite }), { code: "conflict" });
+  }
+  assert.deepEqual(await readdir(elsewhere), []);
+  assert.deepEqual((await readdir(target)).sort(), ["README.md", "src"]);
+
+  const file = await makeFolder(t, { here: "", "there/src": "" });
+  await assert.rejects(conflictsOf(await plan(join(file, "here"))), /here is no folder/);
+  const options = { nexus: "/opt/nexus", overwrite: true };
+  await assert.rejects(writeService(await plan(join(file, "there")), options), /src is in the way of src\/main\.ts/);
+});
+
+test("what tools leave behind in a template is no part of it, and its manifest is a plain file", async (t) => {
+  const left = {
+    "all/node_modules/a/b.js": "",
+    "all/src/__pycache__/c.pyc": "",
+    "all/.git/HEAD": "",
+    "all/.venv/d": "",
+  };
+  const template = await readTemplate(await makeFolder(t, { ...whole, ...left, "all/src/main.ts": "" }));
+  assert.deepEqual(
+    planService(template, wanted, near("/s")).files.map(({ path }) => path),
+    [".env.example", "Dockerfile", "README.md", "compose.yaml", "src/main.ts"],
+  );
+  const endless = await makeFolder(t);
+  await symlink("/dev/zero", join(endless, "template.yaml"));
+  await assert.rejects(readTemplate(endless), /has no template\.yaml that can be read/);
+});
+
 test("a path that leads out of the service, or that two parts have, is refused", async (t) => {
   const twice = await readTemplate(await makeFolder(t, { ...whole, "mode-native/README.md": "" }));
   assert.throws(() => planService(twice, wanted, near("/s")), /Both all and mode-native have README\.md/);
@@ -199,6 +240,8 @@ test(
     assert.equal(await readme(`git+file://${folder}`), "two");
     assert.equal(await readme(`git+file://${folder}#v1`), "# {{title}}\n");
     await assert.rejects(readme(`git+file://${folder}#nope`), /can't be cloned: .*nope/);
+    const absent = `git+file://${folder}/none; touch ${canary}`;
+    await assert.rejects(readme(absent), /can't be cloned: fatal: '.*none; touch .*' does not appear to be a git repo/);
     for (const bad of ["git+ext::sh -c touch% /tmp/x", `git+file://${folder}#--upload-pack=touch ${canary}`]) {
       await assert.rejects(readme(bad), /git\+https:/);
     }

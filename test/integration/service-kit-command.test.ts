@@ -130,6 +130,17 @@ test("a child that is left behind does not hold up an answer", options, async (t
   assert.equal(await toolText(await post("/v1/tools/call", call)), "done");
 });
 
+// proves: kit.commands
+test(
+  "a child that has left the group and keeps the pipes holds nobody longer than the time there is",
+  options,
+  async (t) => {
+    const { post } = await serveScript(t, "tool", "setsid sleep 8 & sleep 0.1; echo done", { timeoutSeconds: 0.5 });
+    const late = await post("/v1/tools/call", call);
+    assert.deepEqual([late.status, (await errorOf(late)).code], [504, "first_token_timeout"]);
+  },
+);
+
 test("a program that is not there keeps the service from being ready, with the reason", options, async (t) => {
   const folder = await makeWorkshop(t);
   const file = join(folder, "command.yaml");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -161,6 +161,53 @@ test("a server that stops in its answer is cut off", options, async (t) => {
   const answer = await post("/v1/chat/completions", { messages });
   const { error } = (await answer.json()) as { error: { code: string } };
   assert.deepEqual([answer.status, error.code], [504, "stall_timeout"]);
+});
+
+// proves: kit.upstream
+test("a server with a language of its own is cut off as well", options, async (t) => {
+  const settings = { domains: ["embedding"], work: { path: "/embed", request: {} }, stallSeconds: 0.2 };
+  const { post } = await wrap(t, settings, (_, response) => {
+    response.writeHead(200, { "content-type": "application/json" }).write("[");
+  });
+  const answer = await post("/v1/embeddings", { input: "a" });
+  const { error } = (await answer.json()) as { error: { code: string } };
+  assert.deepEqual([answer.status, error.code], [504, "stall_timeout"]);
+});
+
+// proves: kit.upstream
+test("a page for people is no answer, and no event is endless", options, async (t) => {
+  const page = await wrap(t, chats, (_, response) => {
+    response.writeHead(200, { "content-type": "text/html" }).end("<script>");
+  });
+  const refused = await page.post("/v1/chat/completions", { messages });
+  assert.equal(refused.status, 502);
+  assert.doesNotMatch(await refused.text(), /script/);
+  const endless = await wrap(t, { ...chats, answerBytesMax: 10_000 }, async (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" }).write("data: ");
+    response.end("x".repeat(1_000_000));
+  });
+  const answer = await endless.post("/v1/chat/completions", { messages, stream: true });
+  const { error } = (await answer.json()) as { error: { code: string } };
+  assert.deepEqual([answer.status, error.code], [502, "backend_error"]);
+});
+
+// proves: kit.upstream
+test("no id leads to another path of the server than the file names", options, async (t) => {
+  const settings = { domains: ["video"], operations: { "videos.retrieve": { path: "/films/{id}?fast=1" } } };
+  const { asked, url } = await wrap(t, settings, (_, response) => sendJson(response, { id: "a" }));
+  const { port } = new URL(url);
+  for (const id of ["%2e%2e", "..", ".%2E", "%2e"]) {
+    // Not with `fetch`, which would resolve the dots itself.
+    const asking = request({ port, path: `/v1/videos/${id}` }).end();
+    const [answer] = (await once(asking, "response")) as [IncomingMessage];
+    answer.resume();
+    assert.equal(answer.statusCode, 404, id);
+  }
+  await fetch(`${url}/v1/videos/a%2F..?x=1`);
+  assert.deepEqual(
+    asked.map((one) => one.url),
+    ["/films/a%2F..?fast=1&x=1"],
+  );
 });
 
 // proves: kit.upstream

@@ -134,11 +134,16 @@ function nextSteps(
   const isSame = nodeOnPath(environment.PATH ?? "") === realpathSync(process.execPath);
   return [
     "Next:",
-    `  cd ${relative(workingDirectory, plan.directory) || "."}`,
-    ...(isSame ? [] : [`  export PATH=${dirname(process.execPath)}:$PATH`]),
+    `  cd ${shellWord(relative(workingDirectory, plan.directory) || ".")}`,
+    ...(isSame ? [] : [`  export PATH=${shellWord(dirname(process.execPath))}:$PATH`]),
     ...plan.next.map((line) => `  ${line}`),
     `  nexus check http://127.0.0.1:${port}`,
   ];
+}
+
+/** One word for a shell, which reads spaces and much else in another way. */
+function shellWord(text: string): string {
+  return /^[\w./@:+][\w./@:+-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** The program that a shell means by `node`. */

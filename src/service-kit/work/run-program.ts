@@ -113,13 +113,20 @@ function watch(child: Child): Life {
 
 /** Ends the program and whatever it has started, politely first. */
 function endGroup(child: Child, life: Life): void {
-  if (life.isOver()) return;
+  // What has left the group may hold the pipes open for ever, also when the program has long ended.
+  const letGo = (): void => {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  if (life.isOver()) {
+    letGo();
+    return;
+  }
   signalGroup(child, "SIGTERM");
   const timer = setTimeout(() => signalGroup(child, "SIGKILL"), killMs);
   void life.ended.then(() => {
     clearTimeout(timer);
-    // What has left the group may hold the pipe open for ever.
-    child.stdout.destroy();
+    letGo();
   });
 }
 
