@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { runConformance } from "nexus/contract";
 import {
   missingModel,
   type RunningService,
@@ -110,6 +111,24 @@ describe("a text is spoken and written down again", { timeout: 170_000, skip }, 
       // Measured: 7 of 20 words were wrong, each time. The smallest model has hardly heard such a voice.
       assert.ok(wordErrors(text, written) <= 0.5, `${format}: ${written}`);
     }
+  });
+
+  // proves: service.conforms
+  it("both keep the contract", async (t) => {
+    for (const { url } of [speech, transcription]) {
+      const results = await Array.fromAsync(runConformance({ baseUrl: url, signal: t.signal }));
+      const failed = results.filter(({ status }) => status === "fail").map(({ id, reason }) => `${id}: ${reason}`);
+      assert.deepEqual(failed, []);
+      const errors = results.filter(({ id, status }) => id.startsWith("errors.") && status === "pass");
+      assert.equal(errors.length, 7);
+    }
+  });
+
+  it("a file that is not read here is a bad request, and says what is", async () => {
+    const answer = await write(new Blob([await readFile(join(import.meta.dirname, "fixtures", "tone.m4a"))]));
+    const { error } = (await answer.json()) as { error: { param: string; message: string } };
+    assert.deepEqual([answer.status, error.param], [400, "file"]);
+    assert.match(error.message, /WAV, FLAC, Ogg Opus, Ogg Vorbis, WebM, MP3/);
   });
 
   // proves: services.transcription
