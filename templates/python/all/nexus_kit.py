@@ -13,6 +13,7 @@ import difflib
 import hashlib
 import json
 import logging
+import math
 import os
 import random
 import re
@@ -31,6 +32,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+import h11
 import httpx
 import uvicorn
 from fastapi import FastAPI
@@ -40,6 +42,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 Json: TypeAlias = dict[str, Any]
 
@@ -48,6 +51,8 @@ LEVELS = ("debug", "info", "warn", "error", "silent")
 LEASE_MS = 10_000
 #: A client that takes nothing for this long is given up, and a body has to be complete by then.
 STALLED_S, BODY_S = 60.0, 300.0
+#: A request's head has to be complete by then.
+HEAD_S = 10.0
 #: How long handlers may take to end once they are told to, and how long the registry is waited for at the end.
 END_S = 2.0
 #: While nothing comes for this long, a comment shows that a stream lives.
@@ -307,15 +312,27 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def decode(content: bytes) -> Json:
-    """The JSON object in a body."""
+def parse(content: bytes) -> Any:
+    """What JSON in UTF-8 says, so that `encode` can say it again: Python's own reader takes numbers that are none.
+    Raises ValueError."""
 
-    def refuse(constant: str) -> None:
-        raise ValueError(constant)
+    def number(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(text)
+        return value
 
     try:
-        value = json.loads(content.decode("utf-8"), parse_constant=refuse)
-    except (ValueError, RecursionError):
+        return json.loads(content.decode("utf-8"), parse_constant=number, parse_float=number)
+    except RecursionError:
+        raise ValueError("it nests too deep") from None
+
+
+def decode(content: bytes) -> Json:
+    """The JSON object in a body."""
+    try:
+        value = parse(content)
+    except ValueError:
         raise ServiceError("invalid_json", "The body is not valid JSON in UTF-8.") from None
     if not isinstance(value, dict):
         raise ServiceError("invalid_json", "The body must be a JSON object.")
@@ -696,6 +713,8 @@ class Work:
             if fields.get("stream") is True and not self.operation.streams:
                 raise ServiceError("unsupported_feature", "Answers are not streamed here.", "stream")
         path_id, query = http.path_params.get("id", ""), parse_qs(http.url.query)
+        if path_id in (".", ".."):  # In a path that is asked for elsewhere they would lead to another one.
+            raise ServiceError("not_found", "The path has no id that can be one.")
         is_form = http.headers.get("content-type", "").lower().startswith(FORM)
         return Request(fields, files, is_form, path_id, query, exchange.request_id, exchange.traceparent)
 
@@ -890,6 +909,35 @@ class Registration:
             raise ValueError(f"the registry answered {answer.status_code}: {answer.text[:500]}")
 
 
+class Protocol(H11Protocol):
+    """uvicorn's, which by itself waits for ever for the head of a request that has begun, or never begins."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end_wait()
+
+    def _wait_for_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._end_wait()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _end_wait(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -914,7 +962,7 @@ async def _serve(service: Service, environment: Environment, listener: socket.so
     running: Running = app.state.running
     logging.basicConfig(handlers=[running.log], level=logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # It repeats what is logged here.
-    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, server_header=False)
+    config = uvicorn.Config(app, http=Protocol, ws="none", log_config=None, access_log=False, server_header=False)
     config.timeout_keep_alive, config.timeout_graceful_shutdown = 75, 1
     server, stopping = _Server(config), asyncio.Event()
     serving = asyncio.create_task(server.serve([listener]))

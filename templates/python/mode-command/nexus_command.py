@@ -7,7 +7,6 @@ import base64
 import codecs
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from nexus_kit import Context, ServiceError, closing, encode
+from nexus_kit import Context, ServiceError, closing, encode, parse
 from nexus_settings import Settings, read_settings
 from nexus_work import Asked, Work, bad_result
 
@@ -89,7 +88,7 @@ class Program:
 
     async def _json(self, asked: Asked) -> Any:
         try:
-            return json.loads(await self._collect(asked))
+            return parse(await self._collect(asked))
         except ValueError:
             raise bad_result("JSON on stdout") from None
 
@@ -97,22 +96,25 @@ class Program:
         """A tool may say what it has to say in plain words."""
         printed = await self._collect(asked)
         try:
-            return json.loads(printed)
+            return parse(printed)
         except ValueError:
             return printed.decode("utf-8", "replace").rstrip()
 
     async def _run(self, asked: Asked) -> AsyncIterator[bytes]:
         """Runs the program in a process group of its own and yields what it prints. When nobody reads any more, time
         runs out or there is too much of it, the whole group is ended; the generator ends when the program has."""
-        process = await asyncio.create_subprocess_exec(
-            *self.arguments,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.arguments,
+                cwd=self.folder,
+                env=self.environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise failed(str(error)) from None
         life = Life(process, to_json(asked))
         try:
             async for piece in life.output(self.command):

@@ -40,6 +40,16 @@ class CommandTest(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn("private", failed.exception.message)
         self.assertIn("private", failed.exception.note)
 
+    async def test_takes_no_json_that_cannot_be_said_again_and_misses_a_program_that_is_gone(self) -> None:
+        for printed in ("NaN", "1e999", "[" * 100_000):
+            with self.assertRaises(ServiceError) as failed:
+                await program(f"print({printed!r})").work("json")(ASKED)
+            self.assertEqual(failed.exception.code, "backend_error")
+        gone = Command.model_validate({"command": ["./no-such-program"]})
+        with self.assertRaises(ServiceError) as missing:
+            await Program(gone, Path(tempfile.gettempdir()), {}).work("json")(ASKED)
+        self.assertEqual(missing.exception.code, "backend_error")
+
     async def test_ends_a_program_that_takes_too_long_or_prints_too_much(self) -> None:
         with self.assertRaisesRegex(ServiceError, "longer than 0.2 s"):
             await program("import time; time.sleep(60)", timeoutSeconds=0.2).work("bytes")(ASKED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import re
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ class FieldMap(Settings):
 
     def apply(self, fields: Json) -> Json:
         """A mapped copy: renamed, then dropped, then set."""
-        mapped = copy.deepcopy(fields)
+        mapped = dict(fields)
         for ours, theirs in self.rename.items():
             taken = take(mapped, ours.split("."))
             if taken is not MISSING:
@@ -35,16 +34,19 @@ class FieldMap(Settings):
         for name in self.drop:
             take(mapped, name.split("."))
         for name, fixed in self.set.items():
-            put(mapped, name.split("."), copy.deepcopy(fixed))
+            put(mapped, name.split("."), fixed)
         return mapped
 
 
 def take(fields: Json, path: list[str]) -> Any:
+    """Removes a field, of copies of what is on the way to it: the objects that were given stay as they are."""
     name, *rest = path
-    if rest:
-        inner = fields.get(name)
-        return take(inner, rest) if isinstance(inner, dict) else MISSING
-    return fields.pop(name, MISSING)
+    if not rest:
+        return fields.pop(name, MISSING)
+    if not isinstance(fields.get(name), dict):
+        return MISSING
+    fields[name] = dict(fields[name])
+    return take(fields[name], rest)
 
 
 def put(fields: Json, path: list[str], value: Any) -> None:
@@ -52,8 +54,8 @@ def put(fields: Json, path: list[str], value: Any) -> None:
     if not rest:
         fields[name] = value
         return
-    if not isinstance(fields.get(name), dict):
-        fields[name] = {}
+    inner = fields.get(name)
+    fields[name] = dict(inner) if isinstance(inner, dict) else {}
     put(fields[name], rest, value)
 
 

@@ -16,7 +16,21 @@ from urllib.parse import quote
 import httpx
 from pydantic import ConfigDict, Field, model_validator
 
-from nexus_kit import EVENTS, JSON, Answer, Context, Events, Handler, Json, Media, Operation, Request, ServiceError
+from nexus_kit import (
+    EVENTS,
+    JSON,
+    Answer,
+    Context,
+    Events,
+    Handler,
+    Json,
+    Media,
+    Operation,
+    Request,
+    ServiceError,
+    encode,
+    parse,
+)
 from nexus_mapping import MISSING, FieldMap, fill, pick
 from nexus_operations import OPERATIONS
 from nexus_settings import Settings, read_settings
@@ -160,9 +174,10 @@ class Upstream:
     async def _open(self, method: str, path: str, request: Request | None, **body: Any) -> httpx.Response:
         """Asks; the head of the answer is there when it returns. Whoever calls it reads the rest or closes it."""
         title = self.settings.title
-        headers = {"x-request-id": request.request_id, "traceparent": request.traceparent} if request else {}
+        ids = {"x-request-id": request.request_id, "traceparent": request.traceparent} if request else {}
+        headers = {**ids, **body.pop("headers", {})}
         query = httpx.QueryParams(request.query if request else {})
-        target = f"{self._url}{path}?{query}" if query else self._url + path
+        target = f"{self._url}{path}{'&' if '?' in path else '?'}{query}" if query else self._url + path
         asked = self._http().build_request(method, target, headers=headers, **body)
         try:
             async with asyncio.timeout(self.settings.timeout_seconds):
@@ -223,6 +238,10 @@ class Upstream:
                 return restore(self._object(await self._whole(response, self.settings.answer_bytes_max)))
             if kind == EVENTS:
                 return Events(self._events(response, restore, is_typed), is_typed)
+            if kind == "text/html":
+                # What no operation answers: a login or error page of whatever stands in front of the server.
+                await response.aclose()
+                raise ServiceError("backend_error", f"{self.settings.title} answered with a page for people.")
             return Media(self._pieces(response), response.headers.get("content-type", "application/octet-stream"))
 
         return relay
@@ -233,7 +252,7 @@ class Upstream:
         named = {"model": self._their_name(asked)} if asked is not None else {}
         theirs = map_.apply({**request.body, **named})
         if not request.is_form:
-            return {"json": theirs}
+            return as_json(theirs)
         # Fields are files without a name: httpx makes another kind of form of fields alone.
         fields = [(name, (None, text)) for field, value in theirs.items() for name, text in texts(field, value)]
         files = [(one.name, (one.filename, one.content, one.content_type or None)) for one in request.files]
@@ -260,8 +279,8 @@ class Upstream:
 
     def _parsed(self, content: bytes) -> Any:
         try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
+            return parse(content)
+        except ValueError:
             raise ServiceError("backend_error", f"{self.settings.title} answered with no JSON.") from None
 
     def _object(self, content: bytes) -> Json:
@@ -301,7 +320,7 @@ class Upstream:
 
         async def ask(asked: Asked) -> Any:
             body = fill(asked_for.request, asked, self._their_name(asked.model))
-            response = await self._open("POST", asked_for.path, None, json=body)
+            response = await self._open("POST", asked_for.path, None, **as_json(body))
             if not response.is_success:
                 await self._refuse(response)
             content = await self._whole(response, self.settings.answer_bytes_max)
@@ -314,10 +333,18 @@ class Upstream:
             if result is MISSING:
                 raise bad_result(f"at `{asked_for.result}` of the server's answer")
             if is_media and isinstance(result, str):
-                return base64.b64decode(re.sub("^data:[^,]*,", "", result))
+                try:
+                    return base64.b64decode(re.sub("^data:[^,]*,", "", result))
+                except ValueError:
+                    raise bad_result(f"base64 at `{asked_for.result}` of the server's answer") from None
             return result
 
         return ask
+
+
+def as_json(body: Any) -> Json:
+    """A JSON body, as arguments for `_open`. httpx's own refuses half a surrogate pair, which clients do send."""
+    return {"content": encode(body), "headers": {"content-type": JSON}}
 
 
 def texts(name: str, value: Any) -> list[tuple[str, str]]:

@@ -1,10 +1,12 @@
 import json
 import unittest
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 from fastapi import FastAPI, Response
+from fastapi import Request as HttpRequest
 from fastapi.responses import StreamingResponse
 
 from nexus_kit import Context, Environment, Events, Log, Request, ServiceError
@@ -88,6 +90,27 @@ class UpstreamTest(unittest.IsolatedAsyncioTestCase):
         await upstream.start(context)
         await upstream.stop()
         self.assertEqual(context.report()["checks"]["upstream"]["reason"], "The engine can't be reached")
+
+    async def test_takes_requests_and_answers_that_are_odd(self) -> None:
+        server, seen = FastAPI(), []
+
+        @server.post("/v1/embeddings")
+        async def answer(request: HttpRequest) -> Response:
+            seen.append(await request.body())
+            if b"page" in seen[-1]:
+                return Response("<script>", media_type="text/html")
+            return Response('{"a": NaN}' if b"NaN" in seen[-1] else "{}", media_type="application/json")
+
+        ask = behind(wrapped(), server).handlers()[EMBED]
+        nested: Any = "Hi"
+        for _ in range(700):
+            nested = [nested]
+        for body in ({"input": "\ud800"}, {"input": nested}):
+            self.assertEqual(await ask(replace(ASKED, body={"model": "ours", **body})), {})
+        for words in ("NaN", "a page"):
+            with self.assertRaises(ServiceError) as failed:
+                await ask(replace(ASKED, body={"model": "ours", "input": words}))
+            self.assertEqual(failed.exception.code, "backend_error")
 
     async def test_asks_servers_that_speak_otherwise(self) -> None:
         server = FastAPI()

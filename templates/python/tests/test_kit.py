@@ -11,6 +11,7 @@ import unittest
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import nexus_kit
@@ -48,7 +49,8 @@ def service(handler: Handler, **fields: Any) -> Service:
 @contextlib.asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """The application behind a socket, and a client of it."""
-    config = uvicorn.Config(app, port=0, http="h11", ws="none", log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, port=0, http=nexus_kit.Protocol, ws="none", log_config=None)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     serving = asyncio.create_task(server.serve())
@@ -204,6 +206,41 @@ class RequestTest(unittest.IsolatedAsyncioTestCase):
             self.assertEqual((await client.post("/ask", json={"model": "other"})).status_code, 200)
             half = await client.post("/ask", content=b'{"model": "m", "half": "\\ud800"}', headers=kind)
             self.assertEqual(half.json()["half"], "?")
+
+    async def test_reads_no_number_that_is_none_and_takes_no_id_that_leads_elsewhere(self) -> None:
+        async def tell(request: Request) -> Answer:
+            return {"id": request.id}
+
+        find = Operation("find", "/things/{id}", method="GET", has_model=False, is_look=True)
+        async with served(create_app(service(tell, handlers={ASK: tell, find: tell}), ENVIRONMENT)) as client:
+            for number in ("NaN", "Infinity", "1e999", "-1e999"):
+                content = f'{{"model": "m", "x": {number}}}'.encode()
+                answer = await client.post("/ask", content=content, headers={"content-type": "application/json"})
+                self.assertEqual((answer.status_code, answer.json()["error"]["code"]), (400, "invalid_json"))
+            for name, status in {"%2e%2e": 404, "%2e": 404, "a": 200, "a..b": 200}.items():
+                reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+                writer.write(f"GET /things/{name} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n".encode())
+                self.assertIn(f" {status} ".encode(), (await reader.read()).split(b"\r\n")[0], name)
+                writer.close()
+
+    async def test_gives_up_whoever_sends_no_head(self) -> None:
+        async def tell(_: Request) -> Answer:
+            await asyncio.sleep(0.4)
+            return {}
+
+        with mock.patch.object(nexus_kit, "HEAD_S", 0.2):
+            async with served(create_app(service(tell), ENVIRONMENT)) as client:
+                for sent in (b"", b"GET /health HTTP/1.1\r\nhost:"):
+                    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+                    body = b'{"model":"m"}'
+                    head = f"host: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+                    if sent:  # A request may take its time, and the next head of its connection may not.
+                        writer.write(b"POST /ask HTTP/1.1\r\n" + head + body)
+                        self.assertIn(b" 200 ", (await reader.readuntil(b"{}")).split(b"\r\n")[0])
+                    writer.write(sent)
+                    async with asyncio.timeout(3):
+                        self.assertEqual(await reader.read(), b"")
+                    writer.close()
 
     async def test_serves_routes_that_are_added_as_its_own(self) -> None:
         async def answer(_: Request) -> Answer:
