@@ -10,9 +10,9 @@ const runFileSchema = z.looseObject({ pid: z.int().positive(), url: z.url({ prot
 
 /** What was seen of the end while an answer was under way. */
 async function withAnswer(target: Target) {
-  const { stream, saidDraining, refusal } = await target.drained();
-  if (stream === undefined) skip("no answer was under way: chats are not streamed here");
-  return { stream, saidDraining, refusal };
+  const { answer, saidDraining, refusal } = await target.drained();
+  if (answer === undefined) skip("no answer was under way: every one came too soon");
+  return { answer, saidDraining, refusal };
 }
 
 /** What only its process shows of a service; the last of all, as it is gone then. */
@@ -33,10 +33,10 @@ export const processChecks: readonly Check[] = [
     title: "On SIGTERM /readyz says draining, with 503, while an answer is under way",
     generates: true,
     async run(target) {
-      const { saidDraining, stream } = await withAnswer(target);
+      const { saidDraining, answer } = await withAnswer(target);
       if (saidDraining) return pass();
-      if (!stream.isDone) skip("the answer under way was cut off");
-      return stream.lastedMs < sightMs ? skip("the answer under way ended too soon to see it") : fail("it never did");
+      if (!answer.isWhole) skip("the answer under way was cut off");
+      return answer.lastedMs < sightMs ? skip("the answer under way ended too soon to see it") : fail("it never did");
     },
   },
   {
@@ -44,9 +44,8 @@ export const processChecks: readonly Check[] = [
     title: "An answer that is under way at SIGTERM is finished",
     generates: true,
     async run(target) {
-      const { problem, isDone, events } = (await withAnswer(target)).stream;
-      if (problem !== undefined) fail(problem);
-      return isDone ? pass(`${events.length} chunks`) : fail("the stream ends without [DONE]");
+      const { isWhole, said } = (await withAnswer(target)).answer;
+      return isWhole ? pass(said) : fail(said);
     },
   },
   {
