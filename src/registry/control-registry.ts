@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Clock } from "../base/clock.ts";
+import { pause } from "../base/clock.ts";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import type { InstanceRecord, InstanceRecordInput } from "../contract/instance-record.ts";
@@ -155,7 +155,7 @@ class RemoteRegistry implements ControlRegistry {
       // One that held for a while was healthy: a restart of the control is not the last of many failures.
       if (clock.monotonic() - startedAt > backoffMsMax) failures = 0;
       const backoffMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(failures, 10));
-      await sleep(clock, backoffMs * (0.5 + random() / 2), signal);
+      await pause(clock, backoffMs * (0.5 + random() / 2), signal);
     }
   }
 
@@ -232,19 +232,4 @@ function leasePath(leaseId: string): string {
 /** What is known about it in private: this goes to the log and to the operator. */
 function reasonOf(error: unknown): string {
   return error instanceof NexusError && error.detail !== undefined ? error.detail : describeError(error);
-}
-
-/** Waits, or less when `signal` is aborted. */
-async function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const cancel = clock.after(delayMs, resolve);
-    signal.addEventListener(
-      "abort",
-      () => {
-        cancel();
-        resolve();
-      },
-      { once: true },
-    );
-  });
 }

@@ -1,17 +1,7 @@
+import { domainSchema } from "../contract/metadata.ts";
+
 /** What services are for that a template can make. Agents are not made of templates: they act through others. */
-export const templateDomains = [
-  "chat",
-  "embedding",
-  "image",
-  "speech",
-  "transcription",
-  "ocr",
-  "video",
-  "music",
-  "rerank",
-  "moderation",
-  "tool",
-] as const;
+export const templateDomains = domainSchema.exclude(["agent"]).options;
 export type TemplateDomain = (typeof templateDomains)[number];
 
 /** Who does the work: the handler that somebody writes, an HTTP server that exists, or a program for each request. */

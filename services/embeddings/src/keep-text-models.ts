@@ -1,4 +1,4 @@
-import { type Clock, describeError, NexusError } from "nexus/base";
+import { type Clock, describeError, NexusError, pause } from "nexus/base";
 import { type CatalogueEntry, findEntry, type PullProgress, pullModel } from "nexus/blobs";
 import type { ServiceContext } from "nexus/service-kit";
 import type { TextModelSettings } from "./settings.ts";
@@ -137,18 +137,5 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
   });
 }

@@ -1,4 +1,4 @@
-import { type Clock, describeError, NexusError } from "nexus/base";
+import { type Clock, describeError, NexusError, pause } from "nexus/base";
 import { type PullProgress, pullModel } from "nexus/blobs";
 import type { ServiceContext } from "nexus/service-kit";
 import type { ModelLibrary } from "./model-library.ts";
@@ -103,18 +103,6 @@ async function untilChanged({ library, clock, context }: KeepModelsOptions, stam
     await pause(clock, Math.min(lookMs, end - clock.monotonic()), context.signal);
     if ((await library.stamp()) !== stamp) return;
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
 
 /** Shares of the whole way, by what the stages take on a home connection. */

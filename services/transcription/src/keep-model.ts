@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import { type Clock, describeError, NexusError } from "nexus/base";
+import { type Clock, describeError, NexusError, pause } from "nexus/base";
 import { type PullProgress, pullModel } from "nexus/blobs";
 import type { ServiceContext } from "nexus/service-kit";
 import type { Engine } from "./engine-process.ts";
@@ -86,16 +86,4 @@ const loadFrom = 0.95;
 function fractionOf({ stage, bytesDone, bytesTotal }: PullProgress): number {
   if (stage === "unpack" || stage === "verify") return 0.9;
   return bytesTotal === null || bytesTotal === 0 ? 0 : 0.9 * Math.min(1, bytesDone / bytesTotal);
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
