@@ -357,7 +357,10 @@ class Exchange:
         self.trace_id, flags = trace.groups() if trace else (secrets.token_hex(16), "01")
         self.traceparent = f"00-{self.trace_id}-{secrets.token_hex(8)}-{flags}"
         self.announced, self._is_asking = int(headers.get("content-length", "0")), "expect" in headers
-        self._is_read = self.announced == 0 and "transfer-encoding" not in headers
+        is_chunked = "transfer-encoding" in headers
+        self._is_read = self.announced == 0 and not is_chunked
+        #: Two readers in a row could see two different requests.
+        self._has_two_lengths = is_chunked and "content-length" in headers
         self.since = self.last_write = time.monotonic()
         self.operation, self.level = "other", "info"
         self.notes: Json = {}
@@ -373,6 +376,8 @@ class Exchange:
         """Runs the application in a task that ends with the client, and answers what it leaves unanswered."""
 
         async def work() -> None:
+            if self._has_two_lengths:
+                raise ServiceError("invalid_request", "Send Content-Length or Transfer-Encoding, not both.")
             if self.announced > self._body_bytes_max:
                 raise self._too_large()
             if self._is_read:
@@ -437,7 +442,8 @@ class Exchange:
                 self.status = message["status"]
                 head = [(b"x-request-id", self.request_id.encode()), (b"traceparent", self.traceparent.encode())]
                 if self.status >= 400 and not self._is_read:
-                    if not self._is_asking and self.announced <= 2 * self._body_bytes_max:
+                    is_plain = not self._is_asking and not self._has_two_lengths
+                    if is_plain and self.announced <= 2 * self._body_bytes_max:
                         await self._discard()
                     if not self._is_read:  # What is not read can be no part of a next request.
                         head.append((b"connection", b"close"))

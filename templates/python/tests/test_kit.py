@@ -223,6 +223,21 @@ class RequestTest(unittest.IsolatedAsyncioTestCase):
                 self.assertIn(f" {status} ".encode(), (await reader.read()).split(b"\r\n")[0], name)
                 writer.close()
 
+    async def test_refuses_a_body_of_two_lengths_and_whatever_follows_it(self) -> None:
+        async def tell(_: Request) -> Answer:
+            return {}
+
+        async with served(create_app(service(tell), ENVIRONMENT)) as client:
+            reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+            lengths = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+            writer.write(b"POST /ask HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n" + lengths)
+            writer.write(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+            async with asyncio.timeout(3):
+                answer = await reader.read()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "))
+            self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+            writer.close()
+
     async def test_gives_up_whoever_sends_no_head(self) -> None:
         async def tell(_: Request) -> Answer:
             await asyncio.sleep(0.4)
