@@ -10,7 +10,7 @@ import { combinationsOf } from "../../src/scaffold/manifest.ts";
 import { readTemplate } from "../../src/scaffold/read-template.ts";
 import { failuresOf, report } from "../support/conformance.ts";
 import { needs } from "../support/needs.ts";
-import { checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
+import { checkOfDomain, checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
 import { hasPython, makePython } from "../support/python.ts";
 import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
 
@@ -18,21 +18,6 @@ const run = promisify(execFile);
 const folder = join(checkout, "templates", "python");
 const template = await readTemplate(folder);
 const isThere = await hasPython(3, 11);
-
-/** What proves that a service of the domain was not only started but asked. */
-const asked: Readonly<Record<string, string>> = {
-  chat: "stream.usage",
-  embedding: "embeddings.answers",
-  image: "images.answers",
-  speech: "speech.answers",
-  transcription: "transcriptions.answers",
-  ocr: "ocr.answers",
-  video: "videos.job",
-  music: "music.job",
-  rerank: "rerank.answers",
-  moderation: "moderations.answers",
-  tool: "tools.answers",
-};
 
 describe("services in Python", needs("Python 3.11 or newer with pip and its index", isThere), () => {
   let python = "";
@@ -73,7 +58,7 @@ describe("services in Python", needs("Python 3.11 or newer with pip and its inde
         await end();
         assert.deepEqual(failuresOf(results), [], name);
         const passed = results.filter(({ status }) => status === "pass").map(({ id }) => id);
-        for (const id of ["process.run-file", "drain.exit", asked[combination.domain] ?? ""]) {
+        for (const id of ["process.run-file", "drain.exit", checkOfDomain[combination.domain]]) {
           assert.ok(passed.includes(id), `${name}: ${id} was not seen: ${passed.join(" ")}`);
         }
       };

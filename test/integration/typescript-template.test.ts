@@ -10,27 +10,12 @@ import { combinationsOf } from "../../src/scaffold/manifest.ts";
 import { readTemplate } from "../../src/scaffold/read-template.ts";
 import { readServiceEnvironment, runService, type Service } from "../../src/service-kit/index.ts";
 import { failuresOf, report } from "../support/conformance.ts";
-import { checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
+import { checkOfDomain, checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
 import { waitFor } from "../support/started-platform.ts";
 
 const run = promisify(execFile);
 const template = await readTemplate(join(checkout, "templates", "typescript"));
 const quiet = { ownsProcess: false, log: silentLogger };
-
-/** What proves that a service of the domain was not only started but asked. */
-const asked: Readonly<Record<string, string>> = {
-  chat: "stream.usage",
-  embedding: "embeddings.answers",
-  image: "images.answers",
-  speech: "speech.answers",
-  transcription: "transcriptions.answers",
-  ocr: "ocr.answers",
-  video: "videos.job",
-  music: "music.job",
-  rerank: "rerank.answers",
-  moderation: "moderations.answers",
-  tool: "tools.answers",
-};
 
 type Create = (variables?: Readonly<Record<string, string | undefined>>) => Service | Promise<Service>;
 
@@ -56,7 +41,7 @@ for (const mode of template.manifest.modes) {
       const results = await report({ baseUrl: url, signal: t.signal });
       assert.deepEqual(failuresOf(results), [], name);
       const passed = results.filter(({ status }) => status === "pass").map(({ id }) => id);
-      assert.ok(passed.includes(asked[combination.domain] ?? ""), `${name} was not asked: ${passed.join(" ")}`);
+      assert.ok(passed.includes(checkOfDomain[combination.domain]), `${name} was not asked: ${passed.join(" ")}`);
     };
     const combinations = combinationsOf(template.manifest).filter((one) => one.mode === mode);
     // Two at a time: several checks see within how much time something is done.

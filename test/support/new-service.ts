@@ -11,6 +11,21 @@ import { writeService } from "../../src/scaffold/write-service.ts";
 
 export const checkout = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
+/** The check that proves that a service of the domain was not only started but asked. */
+export const checkOfDomain: Readonly<Record<TemplateDomain, string>> = {
+  chat: "stream.usage",
+  embedding: "embeddings.answers",
+  image: "images.answers",
+  speech: "speech.answers",
+  transcription: "transcriptions.answers",
+  ocr: "ocr.answers",
+  video: "videos.job",
+  music: "music.job",
+  rerank: "rerank.answers",
+  moderation: "moderations.answers",
+  tool: "tools.answers",
+};
+
 /** A folder that is gone with the test. */
 export async function makeWorkshop(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "nexus-new-"));
