@@ -64,6 +64,7 @@ function relay(upstream: Upstream, operation: Operation, settings: UpstreamSetti
     const answer = await upstream.open(target, {
       method: operation.method,
       ...(operation.body === "none" ? {} : bodyFor(request, model, toTheirs)),
+      of: request,
       signal,
       timeoutMs: timeoutSeconds * 1000,
     });

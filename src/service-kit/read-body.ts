@@ -101,8 +101,26 @@ export function parseJsonObject(bytes: Buffer): Record<string, unknown> {
   } catch (error) {
     throw new NexusError("invalid_json", "The body is not valid JSON in UTF-8.", { cause: error });
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new NexusError("invalid_json", "The body must be a JSON object.");
+  if (!isNode(value) || Array.isArray(value)) throw new NexusError("invalid_json", "The body must be a JSON object.");
+  if (isDeeper(value, jsonDepthMax)) {
+    throw new NexusError("invalid_json", `The body is nested deeper than ${jsonDepthMax} levels.`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** Reading deep JSON is a loop, but walking over it and writing it again are not. The gateway's bound is the same. */
+const jsonDepthMax = 128;
+
+function isNode(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function isDeeper(value: object, depthMax: number): boolean {
+  let level = [value];
+  for (let depth = 0; depth < depthMax && level.length > 0; depth++) {
+    level = level.flatMap((node) => Object.values(node).filter(isNode));
+  }
+  return level.length > 0;
 }
 
 /** `application/json` of `Application/JSON; charset=utf-8`; empty when there is none. */

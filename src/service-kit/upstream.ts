@@ -1,7 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { describeError, NexusError } from "../base/errors.ts";
+import { toTraceparent } from "../base/ids.ts";
 import { http, https } from "../base/node-http.ts";
 import { answerStream, readWhole } from "./relay-upstream.ts";
+import type { ServiceRequest } from "./service.ts";
 
 /** One request to a server that does the work of a service. */
 export interface UpstreamCall {
@@ -11,6 +13,8 @@ export interface UpstreamCall {
   readonly json?: unknown;
   /** Sent as `multipart/form-data`. */
   readonly form?: FormData;
+  /** The request that this is a part of: its id and trace are sent on, so that one id finds both. */
+  readonly of?: Pick<ServiceRequest, "requestId" | "trace">;
   /** Ends the request, whatever it waits for. */
   readonly signal: AbortSignal;
   /** Until the head of the answer is there. Default 10 s; work that takes minutes must say so. */
@@ -132,6 +136,10 @@ async function bodyOf({ json, form }: UpstreamCall): Promise<Body | undefined> {
   };
 }
 
+function idsOf({ of }: UpstreamCall): Readonly<Record<string, string>> {
+  return of === undefined ? {} : { "x-request-id": of.requestId, traceparent: toTraceparent(of.trace) };
+}
+
 interface Sending {
   readonly call: UpstreamCall;
   readonly body: Body | undefined;
@@ -146,6 +154,7 @@ function send(url: URL, { call, body, key, title }: Sending): Promise<IncomingMe
     method: call.method ?? (body === undefined ? "GET" : "POST"),
     headers: {
       accept: "*/*",
+      ...idsOf(call),
       ...(body === undefined ? {} : { "content-type": body.contentType, "content-length": body.bytes.length }),
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
     },

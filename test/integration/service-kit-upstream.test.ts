@@ -97,6 +97,30 @@ test("paths, models and fields are called as the server calls them, and back", o
   });
 });
 
+// proves: kit.upstream, contract.request-id
+test("the server is told the request's id and trace, and spared what is nested too deep", options, async (t) => {
+  const { url, asked } = await wrap(t, chats, (_, response) => sendJson(response, { id: "1" }));
+  const trace = "0af7651916cd43dd8448eb211c80319c";
+  const ask = (content: string): Promise<Response> =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "x-request-id": "one-id-for-every-hop",
+        traceparent: `00-${trace}-b7ad6b7169203331-01`,
+      },
+      body: `{"model":"ours","messages":[{"role":"user","content":${content}}]}`,
+    });
+  assert.equal((await ask('"Hi"')).status, 200);
+  const [{ headers } = { headers: {} as IncomingMessage["headers"] }] = asked;
+  assert.equal(headers["x-request-id"], "one-id-for-every-hop");
+  assert.match(String(headers.traceparent), new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`));
+  const deep = await ask("[".repeat(90_000) + "]".repeat(90_000));
+  assert.equal(deep.status, 400);
+  assert.equal(((await deep.json()) as { error: { code: string } }).error.code, "invalid_json");
+  assert.equal(asked.length, 1);
+});
+
 // proves: kit.upstream
 test("a stream passes as it is made, under our model's name", options, async (t) => {
   let go = (): void => {};
