@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { samplePicture, sampleSound } from "../../src/contract/conformance/samples.ts";
 import { type TemplateDomain, templateDomains } from "../../src/scaffold/combination.ts";
-import { makeWorkshop, startNewService } from "../support/new-service.ts";
+import { needs } from "../support/needs.ts";
+import { inTypeScript, type NewServiceLanguage, startNewService } from "../support/new-service.ts";
 import type { TestPlatform } from "../support/platform.ts";
+import { hasPython, makeTemplatePython } from "../support/python.ts";
 import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
 
 type Answer = Record<string, unknown> & { readonly id?: string };
@@ -62,13 +64,6 @@ interface Created {
   readonly domain: TemplateDomain;
   readonly name: string;
   readonly end: () => void;
-}
-
-async function startService(t: TestContext, workshop: string, domain: TemplateDomain, data: string): Promise<Created> {
-  const started = await startNewService(t, workshop, domain, {
-    NEXUS_CONTROL_URL: `unix:${join(data, "control.sock")}`,
-  });
-  return { domain, ...started };
 }
 
 function clientOf({ url, key }: TestPlatform) {
@@ -134,16 +129,16 @@ interface RegistryAnswer {
   readonly instances: readonly { readonly service: string; readonly instance: string }[];
 }
 
-// proves: create.served
-test("a created service of every domain is served, listed, described and measured, and gone when it ends", {
-  timeout: 120_000,
-}, async (t) => {
+/** Creates a service of every domain beside a platform that knows none, calls each through the gateway, and ends it. */
+async function serveEveryDomain(t: TestContext, language: NewServiceLanguage): Promise<void> {
   const data = await makeData(t);
   const platform = await startPlatformFor(t, { data });
   const client = clientOf(platform);
-  const workshop = await makeWorkshop(t);
+  const environment = { NEXUS_CONTROL_URL: `unix:${join(data, "control.sock")}` };
   const services: Created[] = [];
-  for (const domain of templateDomains) services.push(await startService(t, workshop, domain, data));
+  for (const domain of templateDomains) {
+    services.push({ domain, ...(await startNewService(t, language, domain, environment)) });
+  }
 
   await waitFor("every service is listed", async () => {
     const models = await listed(client);
@@ -174,4 +169,19 @@ test("a created service of every domain is served, listed, described and measure
   for (const { end } of services) end();
   await waitFor("they are gone", async () => (await listed(client)).length === 0);
   assert.equal(((await client.get("/v1/nexus/targets")) as unknown as unknown[]).length, 1);
+}
+
+const title = "a created service of every domain is served, listed, described and measured, and gone when it ends";
+
+// proves: create.served
+test(`${title}: in TypeScript`, { timeout: 120_000 }, async (t) => {
+  await serveEveryDomain(t, inTypeScript);
+});
+
+// proves: create.served
+test(`${title}: in Python`, {
+  ...needs("Python 3.11 or newer with pip and its index", await hasPython(3, 11)),
+  timeout: 400_000,
+}, async (t) => {
+  await serveEveryDomain(t, { template: "python", command: [await makeTemplatePython(), "service.py"] });
 });

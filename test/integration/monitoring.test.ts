@@ -13,7 +13,7 @@ import { goodService } from "../fakes/good-service.ts";
 import { nexus } from "../support/command-line.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { needs } from "../support/needs.ts";
-import { checkout, makeWorkshop, startNewService } from "../support/new-service.ts";
+import { checkout, inTypeScript, startNewService } from "../support/new-service.ts";
 import { startService } from "../support/running-service.ts";
 import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
 
@@ -197,7 +197,7 @@ test("Prometheus measures a service from the moment it registers, through the ga
 
   // From afar, as a service on another host would, with a key that is good for nothing else.
   const registering = { NEXUS_CONTROL_URL: url, NEXUS_CONTROL_KEY: await createKey("service") };
-  const { name, end } = await startNewService(t, await makeWorkshop(t), "embedding", registering);
+  const { name, end } = await startNewService(t, inTypeScript, "embedding", registering);
   const [ready] = await waitFor("the service is measured", async () => {
     const found = await ask(`nexus_service_ready{service="${name}"} == 1`);
     return found.length === 1 && found;

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it, type TestContext } from "node:test";
 import { promisify } from "node:util";
@@ -11,7 +10,7 @@ import { readTemplate } from "../../src/scaffold/read-template.ts";
 import { failuresOf, report } from "../support/conformance.ts";
 import { needs } from "../support/needs.ts";
 import { checkOfDomain, checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
-import { hasPython, makePython } from "../support/python.ts";
+import { hasPython, makeTemplatePython } from "../support/python.ts";
 import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
 
 const run = promisify(execFile);
@@ -24,8 +23,7 @@ describe("services in Python", needs("Python 3.11 or newer with pip and its inde
   const environment = { ...process.env, PYTHONDONTWRITEBYTECODE: "1", NEXUS_LOG_LEVEL: "error" };
   before(
     async () => {
-      const requirements = await readFile(join(folder, "all", "requirements.txt"), "utf8");
-      python = await makePython(requirements.replace("{{requirements}}", "\nPyYAML==6.0.3"));
+      python = await makeTemplatePython();
     },
     { timeout: 400_000 },
   );

@@ -47,19 +47,30 @@ export async function writeNewService(
   return { name, directory };
 }
 
-/** Starts a service of the TypeScript template as its README says. It ends with the test, or in order with `end`. */
+/** How a service of a template is started: the program that runs its main file, in its folder. */
+export interface NewServiceLanguage {
+  readonly template: "typescript" | "python";
+  readonly command: readonly [program: string, file: string];
+}
+
+export const inTypeScript: NewServiceLanguage = {
+  template: "typescript",
+  command: [process.execPath, "src/main.ts"],
+};
+
+/** Writes a native service and starts it as its README says. It ends with the test, or in order with `end`. */
 export async function startNewService(
   t: TestContext,
-  workshop: string,
+  { template: folder, command: [program, file] }: NewServiceLanguage,
   domain: TemplateDomain,
   environment: Readonly<Record<string, string>>,
 ): Promise<{ readonly name: string; readonly end: () => void }> {
-  const template = await readTemplate(join(checkout, "templates", "typescript"));
-  const { name, directory } = await writeNewService(workshop, template, { domain, mode: "native" });
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const template = await readTemplate(join(checkout, "templates", folder));
+  const { name, directory } = await writeNewService(await makeWorkshop(t), template, { domain, mode: "native" });
+  const child = spawn(program, [file], {
     cwd: directory,
     stdio: ["ignore", "ignore", "inherit"],
-    env: { PATH: process.env.PATH, NEXUS_PORT: "0", ...environment },
+    env: { PATH: process.env.PATH, NEXUS_PORT: "0", NEXUS_LOG_LEVEL: "error", ...environment },
   });
   t.after(() => void child.kill("SIGKILL"));
   return { name, end: () => void child.kill("SIGTERM") };

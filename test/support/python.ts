@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { checkout } from "./new-service.ts";
 
 const run = promisify(execFile);
 
@@ -32,4 +33,10 @@ export async function makePython(requirements: string): Promise<string> {
   await run(python, ["-m", "pip", "install", "--quiet", "--no-input", ...packages], { timeout: 240_000 });
   await mkdir(done);
   return python;
+}
+
+/** A Python with what services of the Python template need, in all their modes. */
+export async function makeTemplatePython(): Promise<string> {
+  const requirements = await readFile(join(checkout, "templates", "python", "all", "requirements.txt"), "utf8");
+  return await makePython(requirements.replace("{{requirements}}", "\nPyYAML==6.0.3"));
 }

@@ -67,8 +67,9 @@ STATUS = {
     "invalid_request": 400, "invalid_json": 400, "missing_model": 400, "context_length_exceeded": 400,
     "unsupported_feature": 400, "permission_denied": 403, "not_found": 404, "unknown_url": 404, "model_not_found": 404,
     "method_not_allowed": 405, "request_timeout": 408, "conflict": 409, "request_too_large": 413,
-    "unsupported_media_type": 415, "queue_full": 429, "client_closed": 499, "internal_error": 500, "backend_error": 502,
-    "backend_unreachable": 502, "not_ready": 503, "draining": 503, "first_token_timeout": 504, "stall_timeout": 504,
+    "unsupported_media_type": 415, "rate_limit_exceeded": 429, "queue_full": 429, "client_closed": 499,
+    "internal_error": 500, "backend_error": 502, "backend_unreachable": 502, "not_ready": 503, "draining": 503,
+    "first_token_timeout": 504, "stall_timeout": 504,
 }  # fmt: skip
 
 

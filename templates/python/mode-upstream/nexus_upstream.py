@@ -303,7 +303,7 @@ class Upstream:
         if status in (401, 403):
             raise ServiceError("backend_error", f"{title} does not accept the key of this service.", note=note)
         if status in (429, 503):
-            code = "queue_full" if status == 429 else "not_ready"
+            code = "rate_limit_exceeded" if status == 429 else "not_ready"
             said = response.headers.get("retry-after", "")
             seconds = int(said) if re.fullmatch(r"[1-9]\d{0,3}", said) else 5
             raise ServiceError(code, f"{title} has no room now. Try again.", retry_after=seconds, note=note)
