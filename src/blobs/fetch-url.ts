@@ -1,9 +1,10 @@
-import { open, readFile, rm, stat } from "node:fs/promises";
+import { open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Agent, type Dispatcher, errors, request } from "undici";
 import { writeFileAtomic } from "../base/write-file-atomic.ts";
 import { ensureRoom, type FetchedFile, type FetchJob } from "./fetch-job.ts";
 import type { UrlSource } from "./model-source.ts";
+import { readJson } from "./read-json.ts";
 
 const redirectsMax = 5;
 /** Answers in a row that broke off without bringing a byte more than the one before. */
@@ -60,10 +61,7 @@ export async function fetchUrl(source: UrlSource, job: FetchJob): Promise<Fetche
 
 /** Bytes of an earlier try that may be kept: same URL, and either its content is named or its digest is pinned. */
 async function resumableBytes({ source, part, state }: Download): Promise<number> {
-  const known = await readFile(state, "utf8").then(
-    (text) => JSON.parse(text) as PartState,
-    () => undefined,
-  );
+  const known = await readJson<PartState>(state);
   if (known?.url !== source.url || (known.etag === null && source.sha256 === undefined)) return 0;
   return await stat(part).then(
     ({ size }) => size,
@@ -75,7 +73,7 @@ async function downloadOnce(download: Download, had: number): Promise<void> {
   const { source, job, part, state } = download;
   job.report("connect", had, source.bytes ?? null);
   if (source.bytes !== undefined && had === source.bytes) return;
-  const etag = had > 0 ? (JSON.parse(await readFile(state, "utf8")) as PartState).etag : null;
+  const etag = had > 0 ? ((await readJson<PartState>(state))?.etag ?? null) : null;
   const range = had > 0 ? { range: `bytes=${had}-`, ...(etag === null ? {} : { "if-range": etag }) } : {};
   const answer = await followRedirects(download, range);
   try {

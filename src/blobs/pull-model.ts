@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
@@ -17,6 +17,7 @@ import { fetchUrl } from "./fetch-url.ts";
 import { fetchWheels } from "./fetch-wheels.ts";
 import { describeSource, type ModelSource } from "./model-source.ts";
 import { acquirePullLock } from "./pull-lock.ts";
+import { readJson } from "./read-json.ts";
 
 /** How far a pull is. */
 export interface PullProgress {
@@ -197,10 +198,7 @@ function createReporter(path: string, onProgress: PullOptions["onProgress"]): Re
       last = progress;
     },
     async relay() {
-      const progress = await readFile(path, "utf8").then(
-        (text) => JSON.parse(text) as PullProgress,
-        () => undefined,
-      );
+      const progress = await readJson<PullProgress>(path);
       onProgress?.(progress ?? { stage: "wait", source: "another process", bytesDone: 0, bytesTotal: null });
     },
     async close() {

@@ -158,6 +158,17 @@ describe("pullModel in several processes", { timeout: 30_000 }, () => {
     assert.equal(server.requests.length, 2);
   });
 
+  it("waits for the other whatever it finds of its progress", async () => {
+    server.next({ stallAfterBytes: 60_000 });
+    const other = spawnPull();
+    await other.said("downloading");
+    // The other one was caught in the middle of writing.
+    await writeFile(join(directory, "partial", "m.progress.json"), "");
+    const onProgress = ({ stage }: PullProgress) => stage === "wait" && server.breakConnections();
+    assert.equal((await pullModel({ ...options(), onProgress })).source, "installed");
+    await other.ended;
+  });
+
   // proves: models.resume
   it("takes over from a process that was killed, and goes on where it stopped", async () => {
     server.next({ stallAfterBytes: 60_000 });
