@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { type FakeFileServer, startFakeFileServer } from "../../test/fakes/fake-file-server.ts";
 import { silentLogger } from "../base/logger.ts";
 import { addModel } from "./catalogue.ts";
+import { acquirePullLock } from "./pull-lock.ts";
 import { type PullProgress, pullModel } from "./pull-model.ts";
 
 const content = Buffer.concat([Buffer.from("GGUF"), Buffer.alloc(100_000, "x")]);
@@ -159,14 +160,19 @@ describe("pullModel in several processes", { timeout: 30_000 }, () => {
   });
 
   it("waits for the other whatever it finds of its progress", async () => {
-    server.next({ stallAfterBytes: 60_000 });
-    const other = spawnPull();
-    await other.said("downloading");
+    const partial = join(directory, "partial");
+    await mkdir(partial, { recursive: true });
+    const { signal } = new AbortController();
+    const other = await acquirePullLock(join(partial, "m.lock"), signal, async () => {});
     // The other one was caught in the middle of writing.
-    await writeFile(join(directory, "partial", "m.progress.json"), "");
-    const onProgress = ({ stage }: PullProgress) => stage === "wait" && server.breakConnections();
-    assert.equal((await pullModel({ ...options(), onProgress })).source, "installed");
-    await other.ended;
+    await writeFile(join(partial, "m.progress.json"), "");
+    const seen: PullProgress[] = [];
+    const onProgress = (progress: PullProgress): void => {
+      seen.push(progress);
+      if (seen.length === 2) void other.release();
+    };
+    assert.equal((await pullModel({ ...options(), onProgress })).sha256, digest);
+    assert.deepEqual(new Set(seen.slice(0, 2).map(({ stage }) => stage)), new Set(["wait"]));
   });
 
   // proves: models.resume
