@@ -22,6 +22,12 @@ export interface ChildSpecsOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/**
+ * Of the services that come with Nexus. Whoever loads or computes takes all the processor there is; the gateway, which
+ * needs little and on which everybody waits, goes first: beside seven services it starts in 1.5 s instead of 5.
+ */
+const builtinNiceness = 10;
+
 /** Time that a child gets beyond its own drain before it is killed. */
 const stopReserveMs = 2_000;
 
@@ -103,6 +109,7 @@ function builtinSpec(
       NEXUS_RELEASE: version,
       ...keepCompiled(entry),
     },
+    niceness: builtinNiceness,
     // It would load its model anew for another level: that waits until it is started for another reason.
     envAtStart: { NEXUS_LOG_LEVEL: config.logs.level },
     cwd: paths.root,

@@ -158,9 +158,9 @@ function refusedProblem({ current, state: { refused } }: LiveConfig): Problem[] 
 }
 
 function waitingProblem(supervisor: Supervisor, { state }: LiveConfig): Problem[] {
-  // One that does not run has a problem of its own, and reads the newest when it starts.
+  // One that does not run, or does not answer, has a problem of its own, and reads the newest when it starts.
   const gateway = supervisor.status().find(({ name }) => name === gatewayProcess);
-  if (gateway?.state !== "running") return [];
+  if (gateway?.state !== "running" || gateway.isReady !== true) return [];
   const since = new Date(state.inForceSince).toISOString();
   return [
     {

@@ -12,6 +12,7 @@ test("services: a name and a command are enough", () => {
     ...minimal,
     env: {},
     cwd: "/data",
+    niceness: 0,
     graceMs: 60_000,
     stopGraceMs: 10_000,
   });
@@ -19,7 +20,16 @@ test("services: a name and a command are enough", () => {
 
 test("services: all that can be said arrives in the spec", () => {
   const url = "http://127.0.0.1:11434";
-  const said = { url, healthPath: "/", readyPath: "/readyz", env: { A: "1" }, cwd: "/opt", graceMs: 0, stopGraceMs: 1 };
+  const said = {
+    url,
+    healthPath: "/",
+    readyPath: "/readyz",
+    env: { A: "1" },
+    cwd: "/opt",
+    niceness: 7,
+    graceMs: 0,
+    stopGraceMs: 1,
+  };
   const [service] = servicesConfigSchema.parse([{ ...minimal, ...said }]);
   assert.ok(service !== undefined);
   assert.deepEqual(toProcessSpec(service, "/data"), {
@@ -29,6 +39,7 @@ test("services: all that can be said arrives in the spec", () => {
     url,
     health: { path: "/" },
     ready: { path: "/readyz" },
+    niceness: 7,
     graceMs: 0,
     stopGraceMs: 1,
   });

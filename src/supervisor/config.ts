@@ -38,6 +38,14 @@ export const serviceConfigSchema = z.strictObject({
   readyPath: path(
     "Path that answers 2xx while it takes work, such as `/readyz`. Shown, and never a reason to restart.",
   ),
+  niceness: z
+    .int()
+    .min(0)
+    .max(19)
+    .default(0)
+    .describe(
+      "How readily it leaves the processor to others, from 0 to 19, as `nice` has it. Holds from its next start on.",
+    ),
   graceMs: milliseconds(60_000, "From its start on, for which failed health checks do not count: time for loading."),
   stopGraceMs: milliseconds(10_000, "From SIGTERM to SIGKILL when it is stopped: time for finishing its work."),
 });
@@ -62,12 +70,24 @@ export type ServiceConfig = z.output<typeof serviceConfigSchema>;
 
 /** How an enabled service of the configuration is to be run. `dataDirectory` is the default `cwd`. */
 export function toProcessSpec(service: ServiceConfig, dataDirectory: string): ProcessSpec {
-  const { name, command, env, cwd = dataDirectory, url, healthPath, readyPath, graceMs, stopGraceMs } = service;
+  const {
+    name,
+    command,
+    env,
+    cwd = dataDirectory,
+    niceness,
+    url,
+    healthPath,
+    readyPath,
+    graceMs,
+    stopGraceMs,
+  } = service;
   return {
     name,
     command,
     env,
     cwd,
+    niceness,
     graceMs,
     stopGraceMs,
     ...(url === undefined ? {} : { url }),

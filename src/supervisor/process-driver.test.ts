@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { getPriority } from "node:os";
 import { type TestContext, test } from "node:test";
 import {
   childSpec,
@@ -76,6 +77,22 @@ test("driver: a process leads its own session, reads from nothing and appends to
   assert.equal((await stat(files("a").runFile)).mode & 0o777, 0o600);
   assert.equal((await stat(directories.run)).mode & 0o777, 0o700);
 });
+
+test(
+  "driver: a process that shall leave the processor to others does so, its threads and its session too",
+  options,
+  async (t) => {
+    const { spawn, logOf } = await setUp(t);
+    const { pid } = await spawn("polite", [], { niceness: 10 });
+    await eventually(() => logOf("polite").includes("up"));
+    assert.equal(getPriority(pid), 10);
+    if (process.platform !== "linux") return;
+    const threads = readdirSync(`/proc/${pid}/task`);
+    assert.deepEqual(new Set(threads.map((id) => getPriority(Number(id)))), new Set([10]), `${threads.length} threads`);
+    if (existsSync(`/proc/${pid}/autogroup`))
+      assert.match(readFileSync(`/proc/${pid}/autogroup`, "utf8"), / nice 10$/m);
+  },
+);
 
 test("driver: what cannot be started says why", options, async (t) => {
   const { driver, files } = await setUp(t);

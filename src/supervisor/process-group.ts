@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { identify, type ProcessIdentity } from "../base/process-identity.ts";
@@ -11,6 +12,7 @@ export interface Launch {
   /** All of the environment; nothing is added. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  readonly niceness?: number;
 }
 
 export interface Launched {
@@ -32,9 +34,27 @@ export async function launchDetached(launch: Launch, logFile: string, log: Logge
     child.kill("SIGKILL");
     throw new NexusError("internal_error", `\`${launch.command[0]}\` was started, but its start time cannot be read.`);
   }
+  const { niceness = 0 } = launch;
+  if (niceness > 0) lowerPriority(child.pid, niceness, log);
   child.unref();
   const exit = once(child, "exit").then(([code, signal]): ProcessExit => ({ code, signal }));
   return { identity, exit };
+}
+
+/**
+ * Before it has threads of its own, which keep the priority that they begin with. Linux may weigh sessions against each
+ * other and only then the processes in them (sched_autogroup in its manual page sched(7)): there it is told of the
+ * session too.
+ */
+function lowerPriority(pid: number, niceness: number, log: Logger): void {
+  try {
+    setPriority(pid, niceness);
+    const autogroup = `/proc/${pid}/autogroup`;
+    if (existsSync(autogroup)) writeFileSync(autogroup, String(niceness));
+  } catch (error) {
+    // It has ended already, or the system does not let us: nothing depends on it.
+    log.debug({ pid, error: describeError(error) }, "the priority of a process stays as it is");
+  }
 }
 
 function spawnWithLog({ command: [program, ...args], env, cwd }: Launch, output: number | "ignore"): ChildProcess {

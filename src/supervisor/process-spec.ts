@@ -29,6 +29,8 @@ export interface ProcessSpec {
   /** As `env`, but a change of these replaces nothing: they count from its next start on. */
   readonly envAtStart?: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** How readily it leaves the processor to others, as nice(1) has it: 0, the default, to 19. Counts from its next start on. */
+  readonly niceness?: number;
   /** Where it listens. Without it, the process tells by writing `{pid, url}` to its `NEXUS_RUN_FILE`. */
   readonly url?: string;
   /** Liveness: a path that answers 2xx while the process works. Three failures in a row replace the process. */
