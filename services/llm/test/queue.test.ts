@@ -23,7 +23,7 @@ it("generates no more at once than it says, lets a bounded number wait, and refu
   const client = new AbortController();
   // Not a word of theirs is read: each waits for its reader and keeps its slot.
   const long = { ...body, stream: true, max_tokens: 1_900, temperature: 1, logprobs: true, top_logprobs: 20 };
-  await Promise.all([1, 2].map((seed) => llm.post("chat/completions", { ...long, seed }, client.signal)));
+  const held = await Promise.all([1, 2].map((seed) => llm.post("chat/completions", { ...long, seed }, client.signal)));
   const waiting = Array.from({ length: queueMax }, () => llm.ask("chat/completions", body));
   const gauges = async () => {
     const text = await (await fetch(`${llm.url}/metrics`, { signal: t.signal })).text();
@@ -39,6 +39,8 @@ it("generates no more at once than it says, lets a bounded number wait, and refu
   assert.equal(refused.status, 429);
   assert.match(refused.headers.get("retry-after") ?? "", /^\d+$/);
   assert.match(await refused.text(), /"queue_full"/);
+  // An answer that nobody refers to any more is collected, and cancelled by that.
+  for (const { bodyUsed } of held) assert.equal(bodyUsed, false);
   client.abort();
   for (const { status } of await Promise.all(waiting)) assert.equal(status, 200);
 });
