@@ -169,6 +169,7 @@ async function startPrometheus(t: TestContext, directory: string, config: string
   child.stderr.on("data", (chunk) => (printed += String(chunk)));
   const listening = /address=(127\.0\.0\.1:[1-9]\d*)/;
   const address = await waitFor("Prometheus listens", () => listening.exec(printed)?.[1]);
+  await waitFor("it is ready", async () => (await fetch(`http://${address}/-/ready`)).ok);
   return async (query: string): Promise<readonly { metric: Record<string, string>; value: number }[]> => {
     const answer = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(query)}`);
     const { data } = (await answer.json()) as {
