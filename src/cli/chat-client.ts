@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { StringDecoder } from "node:string_decoder";
 import { createParser } from "eventsource-parser";
-import { describeError } from "../base/errors.ts";
+import { brokenOff } from "./ask-gateway.ts";
 import { CliError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { callHttp, type HttpTarget, readText } from "./http-client.ts";
@@ -67,11 +67,7 @@ export async function streamChat(
     if (answer.status !== 200) throw errorFromAnswer(answer.status, parseAnswer(await readText(answer.body)));
     return await readStream(answer.body, model, onPiece);
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof CliError) throw error;
-    throw new CliError(exitCodes.failed, "backend_unreachable", `The gateway broke off: ${describeError(error)}.`, {
-      cause: error,
-    });
+    throw brokenOff(error, signal);
   }
 }
 

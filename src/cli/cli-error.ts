@@ -20,6 +20,11 @@ export class CliError extends Error {
   }
 }
 
+/** A verb was asked in a way that it cannot be meant: nothing was done. `hint` says how to ask. */
+export function usageError(message: string, hint?: string): CliError {
+  return new CliError(exitCodes.usage, "usage", message, hint === undefined ? {} : { hint });
+}
+
 /** The same failure for people, for scripts and for the shell. */
 export interface Failure {
   readonly exitCode: ExitCode;

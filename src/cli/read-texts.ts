@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { describeError } from "../base/errors.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError, usageError } from "./cli-error.ts";
 import type { CliContext } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { readStdin } from "./read-stdin.ts";
@@ -49,10 +49,6 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw new CliError(exitCodes.usage, "usage", `${path} cannot be read: ${describeError(error)}.`, { cause: error });
   }
-}
-
-function usageError(message: string, hint: string): CliError {
-  return new CliError(exitCodes.usage, "usage", message, { hint });
 }
 
 /**

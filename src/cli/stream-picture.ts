@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import { createParser } from "eventsource-parser";
-import { describeError } from "../base/errors.ts";
+import { brokenOff } from "./ask-gateway.ts";
 import { CliError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { callHttp, type HttpAnswer, type HttpTarget, readText } from "./http-client.ts";
@@ -49,10 +49,7 @@ export async function streamPicture(
     const answer = await callHttp(gateway, { method: "POST", path, body: sent, signal, timeoutMs: headTimeoutMs });
     return toPicture(await readAnswer(answer, onProgress));
   } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof CliError) throw error;
-    const message = `The gateway broke off: ${describeError(error)}.`;
-    throw new CliError(exitCodes.failed, "backend_unreachable", message, { cause: error });
+    throw brokenOff(error, signal);
   }
 }
 

@@ -1,5 +1,4 @@
-/** Nesting beyond this is refused: no API needs it, and recursive parsers behind us could overflow. */
-export const jsonDepthMax = 128;
+import { jsonDepthMax } from "../base/json-depth.ts";
 
 /** The text is not JSON as RFC 8259 defines it. `offset` is the byte at fault. */
 export class JsonSyntaxError extends Error {

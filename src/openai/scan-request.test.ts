@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { NexusError } from "../base/errors.ts";
-import { JsonScanner, JsonSyntaxError, jsonDepthMax } from "./json-scanner.ts";
+import { jsonDepthMax } from "../base/json-depth.ts";
+import { JsonScanner, JsonSyntaxError } from "./json-scanner.ts";
 import { replaceModel, scanRequest } from "./scan-request.ts";
 
 const scan = (text: string) => scanRequest(Buffer.from(text));

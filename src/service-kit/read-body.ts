@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { NexusError } from "../base/errors.ts";
+import { jsonDepthMax } from "../base/json-depth.ts";
 
 /** Bytes of request bodies that a process holds at once. */
 export interface BodyBudget {
@@ -107,9 +108,6 @@ export function parseJsonObject(bytes: Buffer): Record<string, unknown> {
   }
   return value as Record<string, unknown>;
 }
-
-/** Reading deep JSON is a loop, but walking over it and writing it again are not. The gateway's bound is the same. */
-const jsonDepthMax = 128;
 
 function isNode(value: unknown): value is object {
   return typeof value === "object" && value !== null;

@@ -1,5 +1,5 @@
 import { type CheckResult, runConformance, type ServiceProcess } from "../../contract/conformance/run-conformance.ts";
-import { CliError } from "../cli-error.ts";
+import { CliError, usageError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
@@ -18,9 +18,9 @@ export interface CheckFlags extends DataFlag, JsonFlag {
 
 /** `nexus check URL`: a line for every rule as soon as it is known. */
 export const check: Verb<CheckFlags, [url?: string]> = async ({ context }, flags, url) => {
-  if (flags.start !== undefined && flags.pid !== undefined) throw misused("Give --start or --pid, not both.");
+  if (flags.start !== undefined && flags.pid !== undefined) throw usageError("Give --start or --pid, not both.");
   if (flags.start === undefined) {
-    if (url === undefined) throw misused("Say where the service is, or how to start it: a URL, or --start.");
+    if (url === undefined) throw usageError("Say where the service is, or how to start it: a URL, or --start.");
     const baseUrl = parseBaseUrl(url);
     return await checkAt(context, flags, baseUrl, flags.pid === undefined ? undefined : foreignService(flags.pid));
   }
@@ -68,10 +68,6 @@ async function checkAt(
     text: ["", terminal.paint(failed === 0 ? "green" : "red", verdict)],
     exitCode: failed === 0 ? exitCodes.ok : exitCodes.failed,
   };
-}
-
-function misused(message: string): CliError {
-  return new CliError(exitCodes.usage, "usage", message);
 }
 
 /** The platform's own gateway asks for a key, and the verbs have one; nobody else is sent it. */

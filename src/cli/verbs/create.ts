@@ -5,9 +5,8 @@ import type { TemplateDomain, TemplateMode } from "../../scaffold/combination.ts
 import { type BuiltinTemplate, listTemplates, openTemplate } from "../../scaffold/find-template.ts";
 import { planService, type ServicePlan } from "../../scaffold/plan-service.ts";
 import { conflictsOf, writeService } from "../../scaffold/write-service.ts";
-import { CliError } from "../cli-error.ts";
+import { usageError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
-import { exitCodes } from "../exit-codes.ts";
 import type { JsonFlag } from "../flags.ts";
 import type { Palette } from "../terminal.ts";
 import type { Answer, Verb } from "../verb.ts";
@@ -40,7 +39,7 @@ export const createService: Verb<CreateFlags, [name: string]> = async ({ context
     : flags;
   const { domain, mode = otherwise.mode, port = otherwise.port } = answers;
   if (domain === undefined) {
-    throw usage("Say what the service is for: --domain.", `One of ${template.manifest.domains.join(", ")}`);
+    throw usageError("Say what the service is for: --domain.", `One of ${template.manifest.domains.join(", ")}`);
   }
   const directory = resolve(workingDirectory, flags.directory ?? defaultDirectory(context, nexus, name));
   const surroundings = { directory, nexus, nexusVersion: context.version };
@@ -52,11 +51,7 @@ export const createService: Verb<CreateFlags, [name: string]> = async ({ context
 
 function checkName(name: string): void {
   if (nameSchema.safeParse(name).success) return;
-  throw usage(`'${name}' is no name for a service.`, "Lower-case letters, digits, '.', '_' and '-', at most 63.");
-}
-
-function usage(message: string, hint: string): CliError {
-  return new CliError(exitCodes.usage, "usage", message, { hint });
+  throw usageError(`'${name}' is no name for a service.`, "Lower-case letters, digits, '.', '_' and '-', at most 63.");
 }
 
 /** The checkout that this program runs from. */
@@ -82,7 +77,7 @@ async function chooseLanguage(context: CliContext, flags: CreateFlags, choice: L
   const found = named(wanted);
   if (found !== undefined) return found.manifest.name;
   const languages = [...new Set(builtin.map(({ manifest }) => manifest.language))];
-  throw usage(`There is no template for ${wanted}.`, `There are ${languages.join(" and ")}, and --template.`);
+  throw usageError(`There is no template for ${wanted}.`, `There are ${languages.join(" and ")}, and --template.`);
 }
 
 function defaultDirectory({ workingDirectory }: CliContext, nexus: string, name: string): string {

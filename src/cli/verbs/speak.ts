@@ -3,10 +3,9 @@ import { rename, rm } from "node:fs/promises";
 import { extname } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { describeError } from "../../base/errors.ts";
-import { CliError } from "../cli-error.ts";
+import { brokenOff } from "../ask-gateway.ts";
+import { usageError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
-import { exitCodes } from "../exit-codes.ts";
 import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
 import { callHttp, type HttpTarget, readText } from "../http-client.ts";
@@ -35,7 +34,10 @@ export const speak: Verb<SpeakFlags, string[]> = async ({ context }, flags, ...w
   const { signal } = interrupts;
   const isShown = (context.stdout as { readonly isTTY?: boolean }).isTTY === true;
   if (flags.output === undefined && (isShown || flags.json === true)) {
-    throw usage("Say where the sound goes.", 'nexus speak "..." -o speech.wav, or pipe it: nexus speak "..." | aplay');
+    throw usageError(
+      "Say where the sound goes.",
+      'nexus speak "..." -o speech.wav, or pipe it: nexus speak "..." | aplay',
+    );
   }
   const path = flags.output === undefined ? undefined : await findOutput(context, flags.output);
   const input = await readInput(context, words);
@@ -59,7 +61,7 @@ async function readInput(context: CliContext, words: readonly string[]): Promise
   const isGiven = words.length > 0 || context.stdin.isTTY === true;
   const input = isGiven ? words.join(" ") : (await readStdin(context, textBytesMax)).toString();
   if (input.trim() !== "") return input.trim();
-  throw usage("There is no text.", 'Write nexus speak "your text" -o speech.wav, or pipe text into it.');
+  throw usageError("There is no text.", 'Write nexus speak "your text" -o speech.wav, or pipe text into it.');
 }
 
 const endings: Readonly<Record<string, string>> = {
@@ -83,7 +85,7 @@ async function askForSound(gateway: HttpTarget, body: object, signal: AbortSigna
     if (answer.status !== 200) throw errorFromAnswer(answer.status, parseAnswer(await readText(answer.body)));
     return answer.body;
   } catch (error) {
-    throw failure(error, signal);
+    throw brokenOff(error, signal, "The sound");
   }
 }
 
@@ -112,19 +114,8 @@ async function send(sound: Readable, to: Writable, terminal: Terminal, signal: A
     await pipeline(sound, to, { signal, end: to !== process.stdout });
     return bytes;
   } catch (error) {
-    throw failure(error, signal);
+    throw brokenOff(error, signal, "The sound");
   } finally {
     area.clear();
   }
-}
-
-function failure(error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
-  if (error instanceof CliError) return error;
-  const message = `The sound broke off: ${describeError(error)}.`;
-  return new CliError(exitCodes.failed, "backend_unreachable", message, { cause: error });
-}
-
-function usage(message: string, hint: string): CliError {
-  return new CliError(exitCodes.usage, "usage", message, { hint });
 }

@@ -2,13 +2,12 @@ import { randomBytes } from "node:crypto";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { describeError } from "../../base/errors.ts";
-import { CliError } from "../cli-error.ts";
+import { askForText } from "../ask-gateway.ts";
+import { usageError } from "../cli-error.ts";
 import type { CliContext } from "../context.ts";
-import { exitCodes } from "../exit-codes.ts";
 import { findOutput } from "../find-output.ts";
 import type { DataFlag, JsonFlag } from "../flags.ts";
-import { callHttp, type HttpTarget, readText } from "../http-client.ts";
-import { errorFromAnswer, findPlatform, parseAnswer } from "../platform.ts";
+import { findPlatform, parseAnswer } from "../platform.ts";
 import { readStdin } from "../read-stdin.ts";
 import { firstServedModel } from "../served-models.ts";
 import { printable } from "../terminal.ts";
@@ -52,7 +51,8 @@ export const transcribe: Verb<TranscribeFlags, [path?: string]> = async ({ conte
   };
   const operation = flags.translate === true ? "translations" : "transcriptions";
   const shown = (time: string): string => `Listening to ${printable(sound.name)}  ${time}`;
-  const answer = await waitShown(terminal, shown, ask(gateway, `/v1/audio/${operation}`, form(fields, sound), signal));
+  const question = { path: `/v1/audio/${operation}`, raw: form(fields, sound), signal, timeoutMs: answerMs };
+  const answer = await waitShown(terminal, shown, askForText(gateway, question));
   const document = format === "json" ? parseAnswer(answer) : { model, format, text: answer };
   const text = format === "json" ? JSON.stringify(document, null, 2) : answer.trimEnd();
   if (place === undefined) return { json: document, text: [printable(text, { keepLines: true })] };
@@ -63,11 +63,11 @@ export const transcribe: Verb<TranscribeFlags, [path?: string]> = async ({ conte
 async function readSound(context: CliContext, path = "-"): Promise<Sound> {
   const isPiped = path === "-";
   if (isPiped && context.stdin.isTTY === true) {
-    throw usage("There is no sound.", "Write nexus transcribe FILE, or pipe a file into it.");
+    throw usageError("There is no sound.", "Write nexus transcribe FILE, or pipe a file into it.");
   }
   const name = isPiped ? "stdin" : basename(path);
   const bytes = isPiped ? await readStdin(context, bytesMax) : await readSoundFile(context, path);
-  if (bytes.length === 0) throw usage(`${name} is empty.`, "Give it a sound file.");
+  if (bytes.length === 0) throw usageError(`${name} is empty.`, "Give it a sound file.");
   return { name, bytes };
 }
 
@@ -77,7 +77,7 @@ async function readSoundFile({ workingDirectory }: CliContext, path: string): Pr
     if ((await stat(place)).size > bytesMax) throw new Error("it is larger than 64 MB");
     return await readFile(place);
   } catch (error) {
-    throw usage(`${path} cannot be read: ${describeError(error)}.`, "Give the path of a sound file.");
+    throw usageError(`${path} cannot be read: ${describeError(error)}.`, "Give the path of a sound file.");
   }
 }
 
@@ -96,27 +96,4 @@ function form(fields: Readonly<Record<string, string>>, { bytes }: Sound) {
     bytes: Buffer.concat([...texts, file, bytes, end]),
     contentType: `multipart/form-data; boundary=${boundary}`,
   };
-}
-
-async function ask(
-  gateway: HttpTarget,
-  path: string,
-  raw: { readonly bytes: Uint8Array; readonly contentType: string },
-  signal: AbortSignal,
-): Promise<string> {
-  try {
-    const answer = await callHttp(gateway, { method: "POST", path, raw, signal, timeoutMs: answerMs });
-    const text = await readText(answer.body);
-    if (answer.status !== 200) throw errorFromAnswer(answer.status, parseAnswer(text));
-    return text;
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    if (error instanceof CliError) throw error;
-    const message = `The gateway broke off: ${describeError(error)}.`;
-    throw new CliError(exitCodes.failed, "backend_unreachable", message, { cause: error });
-  }
-}
-
-function usage(message: string, hint: string): CliError {
-  return new CliError(exitCodes.usage, "usage", message, { hint });
 }
