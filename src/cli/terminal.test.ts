@@ -87,7 +87,28 @@ test("amounts are said as people say them", () => {
   assert.equal(truncate("abcdef", 4), "abc…");
 });
 
-test("a wrapped text is the same text with line ends, however it comes in pieces", () => {
+/** What a terminal of that width shows: it breaks a line where its letters end, and wide letters take two columns. */
+function shownOn(columns: number, text: string): string {
+  let shown = "";
+  let column = 0;
+  for (const letter of text) {
+    const width = letter > "z" ? 2 : 1;
+    if (letter === "\n") column = 0;
+    else if (column + width <= columns) column += width;
+    else {
+      shown += "\n";
+      column = width;
+    }
+    shown += letter;
+  }
+  return shown;
+}
+
+const blankLines = (text: string) => text.split("\n").filter((line) => line.trim() === "").length;
+/** Whose indentation stands alone where the first word has no room beside it. */
+const indentedLines = (text: string) => text.split("\n").filter((line) => /^ +[^ ]/.test(line)).length;
+
+test("a wrapped text breaks between its words on the screen, however it comes in pieces", () => {
   const texts = fc.stringMatching(/^[a-z \n好🌍]{0,200}$/u);
   const cuts = fc.array(fc.nat(200), { maxLength: 20 });
   fc.assert(
@@ -108,10 +129,19 @@ test("a wrapped text is the same text with line ends, however it comes in pieces
       const pieces = places.slice(1).map((end, index) => letters.slice(places[index], end).join(""));
       const whole = wrap([text]);
       assert.equal(wrap(pieces), whole);
-      assert.equal(whole.replaceAll("\n", ""), text.replaceAll("\n", ""));
-      for (const line of whole.split("\n")) {
-        const words = line.split(/ +/).filter((word) => word !== "");
-        if (words.length > 1) assert.ok(line.trimEnd().length <= columns, `'${line}' in ${columns}`);
+      assert.equal(whole.replaceAll(/\s/g, ""), text.replaceAll(/\s/g, ""));
+      const shown = shownOn(columns, whole);
+      assert.ok(
+        blankLines(shown) <= blankLines(text) + indentedLines(text),
+        `no more blank lines in ${columns}: '${shown}'`,
+      );
+      // Only a word that is longer than a line is broken, and nothing is but between words.
+      const words = (of: string) => of.match(/[a-z]+/g) ?? [];
+      const parts = words(shown);
+      for (const word of words(text)) {
+        let part = parts.shift() ?? "";
+        while (word.length > columns && part.length < word.length) part += parts.shift() ?? assert.fail(shown);
+        assert.equal(part, word, `in ${columns}: '${shown}'`);
       }
     }),
   );

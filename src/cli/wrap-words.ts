@@ -9,7 +9,10 @@ export interface WordWrap {
 /** Scripts that are written without spaces break anywhere, and their letters are two columns wide. */
 const firstWide = 0x2e80;
 
-/** `columns` is the width of a line; what the text itself breaks stays as it is. */
+/**
+ * `columns` is the width of a line; what the text itself breaks stays as it is, and so does all that can be seen of it:
+ * only spaces that have no place at the end of a line are left out.
+ */
 export function wrapWords(columns: number, out: (text: string) => void): WordWrap {
   let column = 0;
   let word = "";
@@ -33,6 +36,8 @@ export function wrapWords(columns: number, out: (text: string) => void): WordWra
     }
     if (letter === " " || letter === "\t") {
       const text = flush();
+      // After the last column it would be alone on a line of its own, or begin the next one.
+      if (column >= columns) return text;
       column += 1;
       return text + letter;
     }
