@@ -11,6 +11,7 @@ interface ListedModel {
     readonly domains: readonly string[];
     readonly state: "loaded" | "loading" | "available";
     readonly ready_instances: number;
+    readonly rank: number;
     readonly alias_of?: string;
   };
 }
@@ -22,7 +23,8 @@ function waitOf({ nexus }: ListedModel): number {
 }
 
 /**
- * Ids of the models for a domain, those that answer at once first; those that are for nothing else before the others.
+ * Ids of the models for a domain, those that answer at once first; of these, those that are for nothing else before the
+ * others, and those that their service would rather use.
  * @throws CliError with the gateway's message.
  */
 export async function listServedModels(
@@ -35,9 +37,10 @@ export async function listServedModels(
   if (answer.status !== 200) throw errorFromAnswer(answer.status, value);
   const { data = [] } = value as { data?: readonly ListedModel[] };
   const others = ({ nexus }: ListedModel): number => (nexus?.domains.length ?? 1) - 1;
+  const rank = ({ nexus }: ListedModel): number => nexus?.rank ?? 1;
   return data
     .filter(({ nexus }) => nexus === undefined || (nexus.alias_of === undefined && nexus.domains.includes(domain)))
-    .toSorted((left, right) => waitOf(left) - waitOf(right) || others(left) - others(right))
+    .toSorted((left, right) => waitOf(left) - waitOf(right) || others(left) - others(right) || rank(left) - rank(right))
     .map((model) => model.id);
 }
 

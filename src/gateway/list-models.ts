@@ -28,6 +28,8 @@ export interface ListedModel {
     readonly instances: number;
     /** Those that can take requests now. */
     readonly ready_instances: number;
+    /** Its place among the models of its service, from 1: a service lists first what it would rather use. */
+    readonly rank: number;
     /** Only instances that cost money serve it. */
     readonly paid: boolean;
     /** Of another name for a model: that model. */
@@ -76,11 +78,16 @@ export function findModel(name: string, parts: ModelParts): ListedModel | undefi
       state: states.has("loaded") ? "loaded" : states.has("loading") ? "loading" : "available",
       instances: offers.length,
       ready_instances: offers.filter(isReady).length,
+      rank: Math.min(...offers.map(rankOf)),
       paid: offers.every(({ record }) => isPaid(record)),
       ...(canonical === name ? {} : { alias_of: canonical }),
       ...(goesElsewhere ? { routes_to: models } : {}),
     },
   };
+}
+
+function rankOf({ record, model }: Offer): number {
+  return record.metadata.models.findIndex(({ id }) => id === model.id) + 1;
 }
 
 /** What any instance offers counts, the best known first: routing finds the instance that has it. */

@@ -53,6 +53,19 @@ describe("the list of models", { timeout: 30_000 }, () => {
     assert.deepEqual([smart?.context_window, smart?.nexus.instances], [200_000, 2]);
   });
 
+  it("says what its service would rather use", () => {
+    const ranks = [...listed].map(([id, { nexus }]) => [id, nexus.rank]);
+    assert.deepEqual(Object.fromEntries(ranks), {
+      both: 2,
+      cheap: 1,
+      claude: 1,
+      dear: 1,
+      llama: 1,
+      quick: 1,
+      smart: 1,
+    });
+  });
+
   it("says what only servers that cost money serve, by what its route takes", () => {
     const dear = [...listed.values()].filter(({ nexus }) => nexus.paid).map(({ id }) => id);
     assert.deepEqual(dear, ["both", "claude", "dear"]);

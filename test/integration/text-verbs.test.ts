@@ -28,10 +28,14 @@ async function startGateway(t: TestContext, domains: readonly string[]) {
     }));
     return { model: body.model, results: results.reverse() };
   };
-  const models = domains.map((domain) => ({
-    id: `for-${domain}`,
-    nexus: { domains: [domain], state: "loaded", ready_instances: 1 },
-  }));
+  const model = (id: string, domain: string, rank: number) => ({
+    id,
+    nexus: { domains: [domain], state: "loaded", ready_instances: 1, rank },
+  });
+  const models = domains.flatMap((domain) => [
+    model(`another-for-${domain}`, domain, 2),
+    model(`for-${domain}`, domain, 1),
+  ]);
   const server = createServer(async (request, response) => {
     const path = request.url ?? "";
     response.setHeader("content-type", "application/json");
