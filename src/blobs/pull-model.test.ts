@@ -18,7 +18,7 @@ const content = Buffer.concat([
 ]);
 const digest = createHash("sha256").update(content).digest("hex");
 
-describe("pullModel", { timeout: 30_000 }, () => {
+describe("pullModel", { timeout: 60_000 }, () => {
   let server: FakeFileServer;
   let directory: string;
 

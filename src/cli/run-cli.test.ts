@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { makeDirectory } from "../../test/support/command-line.ts";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { NexusError } from "../base/errors.ts";
 import type { PlatformStatus, ProcessInfo } from "../control/status.ts";
 import { listenToInterrupts } from "./interrupts.ts";
@@ -87,7 +88,7 @@ test("up prints its document as soon as the gateway is ready, and ends when the 
   const { platform } = makePlatform(ready, "nxs_first");
   const { run, written } = makeCli(async () => platform);
   const ending = run(["up", "--json", "--data", await makeDirectory(t)]);
-  while (written.stdout === "") await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor("its document", () => written.stdout !== "");
   const printed = JSON.parse(written.stdout) as { first_key: string; status: PlatformStatus };
   assert.equal(printed.first_key, "nxs_first");
   await platform.stop();
@@ -106,7 +107,7 @@ test("lines to paste: a model whose name means something to a shell, and no key 
   const { platform } = makePlatform({ ...ready, auth: "none", models: [model] });
   const { run, written } = makeCli(async () => platform);
   const ending = run(["up", "--data", await makeDirectory(t)]);
-  while (!written.stdout.includes("stops")) await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor("its last line", () => written.stdout.includes("stops"));
   assert.match(written.stdout, /OPENAI_BASE_URL=http:\/\/127\.0\.0\.1:8800\/v1\n/, "an address that a client can use");
   assert.match(written.stdout, /-d '\{"model":"it'\\''s \$HOME"/);
   assert.doesNotMatch(written.stdout, /Authorization/);

@@ -3,6 +3,7 @@ import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
 import { LiveConfig, type LiveConfigState, type PrepareConfig } from "./live-config.ts";
@@ -34,13 +35,7 @@ async function openLive(t: TestContext, options: { text?: string; prepare?: Prep
     writeFileSync(`${file}.new`, text);
     renameSync(`${file}.new`, file);
   };
-  const until = async (isSo: () => boolean) => {
-    const end = performance.now() + 10_000;
-    while (!isSo()) {
-      if (performance.now() > end) throw new Error(`never came: ${held.join(" ")}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
+  const until = (isSo: () => boolean) => waitFor(() => `what was written, after ${held.join(" ")}`, isSo);
   return { live, held, states, file, replace, until };
 }
 
@@ -49,7 +44,7 @@ function aliasesOf({ config }: LoadedConfig): string {
 }
 
 // proves: reload.followed
-test("the file is followed however it is written", { timeout: 30_000 }, async (t) => {
+test("the file is followed however it is written", { timeout: 60_000 }, async (t) => {
   const { live, held, file, replace, until } = await openLive(t, { text: "aliases: { one: m }" });
   live.follow();
   writeFileSync(file, "aliases: { two: m }");
@@ -63,14 +58,14 @@ test("the file is followed however it is written", { timeout: 30_000 }, async (t
   assert.deepEqual(held, ["two", "three", "four"]);
 });
 
-test("a file that comes later is found", { timeout: 30_000 }, async (t) => {
+test("a file that comes later is found", { timeout: 60_000 }, async (t) => {
   const { live, held, replace, until } = await openLive(t);
   live.follow();
   replace("aliases: { first: m }");
   await until(() => held.at(-1) === "first");
 });
 
-test("a file that is written in steps is read once it is whole", { timeout: 30_000 }, async (t) => {
+test("a file that is written in steps is read once it is whole", { timeout: 60_000 }, async (t) => {
   const { live, held, file, until } = await openLive(t, { text: "aliases: { one: m }" });
   live.follow();
   for (let end = 0; end <= 20; end++) {
@@ -82,7 +77,7 @@ test("a file that is written in steps is read once it is whole", { timeout: 30_0
 });
 
 // proves: reload.all-or-nothing
-test("what is refused leaves the one before, until the file is good or as it was", { timeout: 30_000 }, async (t) => {
+test("what is refused leaves the one before, until the file is good or as it was", { timeout: 60_000 }, async (t) => {
   const { live, held, states, file, replace } = await openLive(t, { text: "aliases: { one: m }" });
   const outcome = async () => (await live.reload()).outcome;
   replace("aliases: { one: m }\nlisten: { port: 1 }\n");
@@ -111,7 +106,7 @@ test("what is refused leaves the one before, until the file is good or as it was
 });
 
 test("what can't be prepared is refused with its reason, and reloads come one after the other", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   let running = 0;
   let isBroken = true;

@@ -14,7 +14,7 @@ import { createEmbeddedRegistry } from "../registry/embedded-registry.ts";
 import { SnapshotDecoder } from "../registry/wire.ts";
 import { type RegistryRoutesOptions, registryRoutes } from "./registry-routes.ts";
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 60_000 };
 const ttl = 10_000;
 const record = (instance: string, note = "") =>
   makeRecord({ service: "chat", instance, labels: note === "" ? {} : { note } });

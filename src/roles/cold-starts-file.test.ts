@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { FakeClock } from "../../test/fakes/fake-clock.ts";
 import { type LogLine, recordingLogger } from "../../test/support/gateway.ts";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { openColdStarts } from "./cold-starts-file.ts";
 
 function harness(t: TestContext) {
@@ -20,7 +21,7 @@ function harness(t: TestContext) {
 const cold = { model: "m", host: "h", wasLoaded: false };
 
 // proves: routing.cold-start-kept
-describe("the file of cold starts", { timeout: 20_000 }, () => {
+describe("the file of cold starts", { timeout: 60_000 }, () => {
   it("has what was learned for the next process, from a second after each load on", async (t) => {
     const { clock, open, files, lines } = harness(t);
     const { coldStarts } = open();
@@ -32,7 +33,7 @@ describe("the file of cold starts", { timeout: 20_000 }, () => {
     assert.deepEqual(files(), [], "no request waits for a disk");
     await clock.tick(1_000);
     // Another one is opened while the first one is there, as after a `kill -9`.
-    for (let turn = 0; turn < 500 && files().join() !== "cold-starts.json"; turn++) await clock.tick(0);
+    await waitFor("the file", () => files().join() === "cold-starts.json");
     const next = open().coldStarts;
     assert.equal(next.coldStartMs("m", "h"), 20_000);
     assert.deepEqual(next.list(), [{ model: "m", host: "h", coldMs: 20_200, warmMs: 200 }]);

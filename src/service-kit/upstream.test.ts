@@ -32,7 +32,7 @@ async function rejectsWith(promise: Promise<unknown>, code: string): Promise<voi
   });
 }
 
-describe("createUpstream", { timeout: 10_000 }, () => {
+describe("createUpstream", { timeout: 60_000 }, () => {
   // proves: kit.upstream
   it("sends JSON and forms with the key, and reads JSON", async (t) => {
     const upstream = await upstreamOf(t, async (request, response) => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { FakeClock } from "../../test/fakes/fake-clock.ts";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { boundLog, keepLogsBounded, tailLog } from "./bounded-log.ts";
 
@@ -48,7 +49,7 @@ test("log: every log of the directory is looked at every 10 s, until stopped", a
   await clock.tick(9_999);
   assert.equal(existsSync(path("a.log.1")), false);
   await clock.tick(1);
-  while (clock.pending === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor("the next look", () => clock.pending > 0);
   assert.deepEqual(
     ["a.log", "b.log", "c.txt"].map((name) => readFileSync(path(name), "utf8")),
     ["", "", "123456"],
@@ -61,7 +62,7 @@ test("log: a directory that is not there is no end of looking", async () => {
   const clock = new FakeClock();
   const stop = keepLogsBounded({ directory: "/no/such/directory", clock, log: silentLogger });
   await clock.tick(10_000);
-  while (clock.pending === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor("the next look", () => clock.pending > 0);
   stop();
 });
 

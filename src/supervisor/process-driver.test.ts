@@ -3,14 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlink
 import { stat } from "node:fs/promises";
 import { getPriority } from "node:os";
 import { type TestContext, test } from "node:test";
-import {
-  childSpec,
-  eventually,
-  fakeChild,
-  statusOf,
-  superviseReal,
-  temporaryDirectories,
-} from "../../test/support/supervised.ts";
+import { childSpec, fakeChild, statusOf, superviseReal, temporaryDirectories } from "../../test/support/supervised.ts";
+import { waitFor } from "../../test/support/wait-for.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
 import { identify, isAlive } from "../base/process-identity.ts";
@@ -19,7 +13,7 @@ import type { ProcessExit, ProcessHandle } from "./driver.ts";
 import { createProcessDriver } from "./process-driver.ts";
 import { type RunRecord, writeRunRecord } from "./run-file.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 
 async function setUp(t: TestContext, environment: Record<string, string | undefined> = process.env) {
   const { directories, files, logOf } = temporaryDirectories(t);
@@ -51,7 +45,7 @@ test("driver: a process gets what is listed and what its spec says, and no optio
   };
   const { spawn, files, logOf } = await setUp(t, environment);
   await spawn("env", ["environment"], { env: { TZ: "CET", MINE: "1" } });
-  await eventually(() => logOf("env").includes("up"));
+  await waitFor("it has started", () => logOf("env").includes("up"));
   const seen = JSON.parse(logOf("env").split("\n")[0] ?? "");
   assert.deepEqual(seen, {
     PATH,
@@ -84,7 +78,7 @@ test(
   async (t) => {
     const { spawn, logOf } = await setUp(t);
     const { pid } = await spawn("polite", [], { niceness: 10 });
-    await eventually(() => logOf("polite").includes("up"));
+    await waitFor("it has started", () => logOf("polite").includes("up"));
     assert.equal(getPriority(pid), 10);
     if (process.platform !== "linux") return;
     const threads = readdirSync(`/proc/${pid}/task`);
@@ -166,7 +160,7 @@ test("driver: a full disk costs the log and not the process", options, async (t)
   mkdirSync(directories.logs, { recursive: true });
   symlinkSync("/dev/full", files("full").logFile);
   const { pid } = await spawn("full", ["serve"]);
-  await eventually(() => existsSync(files("full").addressFile));
+  await waitFor("it serves", () => existsSync(files("full").addressFile));
   assert.ok(identify(pid) !== undefined);
 });
 
@@ -178,7 +172,7 @@ test(
     mkdirSync(files("bad").logFile);
     mkdirSync(`${files("bad").runFile}.tmp`);
     const { pid } = await spawn("bad", ["serve"]);
-    await eventually(() => existsSync(files("bad").addressFile));
+    await waitFor("it serves", () => existsSync(files("bad").addressFile));
     assert.ok(identify(pid) !== undefined);
   },
 );
@@ -189,10 +183,10 @@ test("driver: a log is bounded under a process that keeps writing", options, asy
   await supervisor.start();
   await statusOf(supervisor, "chatty", ({ state }) => state === "running");
   const { logFile } = files("chatty");
-  await eventually(() => logOf("chatty").length > 200_000);
+  await waitFor("it has written much", () => logOf("chatty").length > 200_000);
   assert.equal(await boundLog(logFile, 100_000, silentLogger), true);
   assert.equal(readFileSync(`${logFile}.1`).length, 100_000);
-  await eventually(() => logOf("chatty").length > 10_000);
+  await waitFor("it goes on", () => logOf("chatty").length > 10_000);
   // It goes on at the new end of the same file: no hole in front, and in order.
   const lines = logOf("chatty").split("\n").slice(1, -1);
   const numbers = lines.map((line) => Number(/^line (\d+) x/.exec(line)?.[1]));

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { acquireSingleInstance } from "./single-instance.ts";
 
-const options = { timeout: 30_000 };
+const options = { timeout: 60_000 };
 
 function temporaryRoot(t: TestContext) {
   const root = mkdtempSync(join(tmpdir(), "nexus-lock-"));

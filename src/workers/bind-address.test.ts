@@ -18,14 +18,14 @@ async function occupy(t: TestContext): Promise<{ readonly port: number; leave():
 
 // proves: workers.one-port
 test("a port that somebody listens on is refused with its code, and no other one is taken instead", {
-  timeout: 10_000,
+  timeout: 60_000,
 }, async (t) => {
   const { port } = await occupy(t);
   await assert.rejects(bindAddress({ host, port }), { code: "EADDRINUSE" });
 });
 
 // proves: workers.drain
-test("a port that is being given up is waited for", { timeout: 10_000 }, async (t) => {
+test("a port that is being given up is waited for", { timeout: 60_000 }, async (t) => {
   const { port, leave } = await occupy(t);
   const binding = bindAddress({ host, port });
   setTimeout(leave, 200);
@@ -36,7 +36,7 @@ test("a port that is being given up is waited for", { timeout: 10_000 }, async (
 
 // proves: workers.one-port
 test("the port that the system chose is told, and whoever has the descriptor listens there", {
-  timeout: 10_000,
+  timeout: 60_000,
 }, async (t) => {
   const bound = await bindAddress({ host, port: 0 });
   assert.ok(bound.port > 0);

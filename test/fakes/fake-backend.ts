@@ -154,7 +154,7 @@ class RunningFake implements FakeBackend {
     if (options.faults !== undefined) this.#faultsLeft = options.faults.times ?? Number.POSITIVE_INFINITY;
   }
 
-  until(condition: (backend: FakeBackend) => boolean, timeoutMs = 5_000): Promise<void> {
+  until(condition: (backend: FakeBackend) => boolean, timeoutMs = 30_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#watchers.delete(look);

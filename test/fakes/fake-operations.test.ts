@@ -9,7 +9,7 @@ import { wavFile } from "./fake-audio.ts";
 import { type FakeBackend, startFakeBackend } from "./fake-backend.ts";
 import { operationAt } from "./fake-operations.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 const backend = await startFakeBackend("nexus", { models: [{ id: "m" }] });
 after(() => backend.close());
 const openai = new OpenAI({ apiKey: "k", baseURL: `${backend.url}/v1`, maxRetries: 0 });

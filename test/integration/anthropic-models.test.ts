@@ -5,7 +5,7 @@ import { startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { makeRecord } from "../support/records.ts";
 
 // proves: clients.anthropic
-describe("Anthropic's Node client and the models", { timeout: 30_000 }, () => {
+describe("Anthropic's Node client and the models", { timeout: 60_000 }, () => {
   let gateway: TestGateway;
   let client: Anthropic;
   const names = ["a/one", "best", "c", "d", "e"];

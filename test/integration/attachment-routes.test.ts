@@ -35,7 +35,7 @@ function control(test: TestContext, harness: AttachHarness) {
   };
 }
 
-describe("the attachment routes", { timeout: 30_000 }, () => {
+describe("the attachment routes", { timeout: 60_000 }, () => {
   it("take no key reference from afar: its content would be sent to the URL beside it", async (test) => {
     const harness = attachHarness(test);
     harness.environment.KEY = "sk-upstream";

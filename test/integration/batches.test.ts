@@ -14,7 +14,6 @@ import {
   messagesIn,
   resultsIn,
   toJsonLines,
-  until,
   whenIs,
 } from "../support/batches.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
@@ -23,6 +22,7 @@ import { openTestKeys } from "../support/keys.ts";
 import { needs } from "../support/needs.ts";
 import { makeTestDatabaseUrl } from "../support/objects.ts";
 import { hasPostgres, startPostgres } from "../support/postgres.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
   let backend: FakeBackend;
@@ -165,11 +165,11 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     await whenIs(client, second.id, "completed");
     backend.set({ faults: { delayFirstByteMs: 60_000 } });
     const third = await handIn(clientOf(key), lines(12));
-    await until("lines are asked", async () => (backend.inFlight === 8 ? true : undefined));
+    await waitFor("lines are asked", () => backend.inFlight === 8);
     await gateway.keys.revoke(record.id);
-    await until("the key is gone", async () => {
+    await waitFor("the key is gone", async () => {
       const answer = await fetch(`${gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
-      return answer.status === 401 ? true : undefined;
+      return answer.status === 401;
     });
     backend.set({ faults: {} });
     backend.killConnections();
@@ -185,7 +185,7 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     await whenIs(client, batch.id, "completed");
     backend.set({ faults: { delayFirstByteMs: 60_000 } });
     const slow = await handIn(client, [...lines(30, 100)]);
-    await until("lines are asked", async () => (backend.inFlight === 8 ? true : undefined));
+    await waitFor("lines are asked", () => backend.inFlight === 8);
     const { aborted } = backend;
     const cancelled = await client.batches.cancel(slow.id);
     assert.equal(cancelled.status, "cancelling");
@@ -200,12 +200,12 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
   // proves: batches.cancel
   it("keeps the answers of a batch that it cancels halfway", async () => {
     const batch = await handIn(client, lines(8));
-    await until("four are answered", async () => {
+    await waitFor("four are answered", () => {
       if (backend.generations >= 4) backend.set({ faults: { delayFirstByteMs: 60_000 } });
-      return backend.generations >= 4 ? true : undefined;
+      return backend.generations >= 4;
     });
     await client.batches.cancel(batch.id);
-    const done = await until("it ends", async () => {
+    const done = await waitFor("it ends", async () => {
       const now = await client.batches.retrieve(batch.id);
       return ["cancelled", "completed"].includes(now.status) ? now : undefined;
     });
@@ -229,7 +229,7 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     assert.equal(askedIds(backend).filter((id) => id.startsWith("line-")).length, 0);
     leave.abort();
     await Promise.all(others);
-    await until("it has slots", async () => (backend.inFlight === 3 ? true : undefined));
+    await waitFor("it has slots", () => backend.inFlight === 3);
     await new Promise((resolve) => setTimeout(resolve, 200));
     assert.equal(backend.inFlight, 3, "one of four slots stays free");
     backend.set({ faults: {} });
@@ -248,7 +248,7 @@ describe("OpenAI's client and batches", { timeout: 120_000 }, () => {
     for (const one of [gateway, second]) one.view.set([busy]);
     backend.set({ faults: { delayFirstByteMs: 1_500 } });
     const batch = await handIn(clientOf(second.key, second), lines(12));
-    await until("a line is asked", async () => (backend.inFlight > 0 ? true : undefined));
+    await waitFor("a line is asked", () => backend.inFlight > 0);
     const startedAt = performance.now();
     await second.close();
     closed.done = true;

@@ -5,8 +5,9 @@ import { test } from "node:test";
 import { addModel } from "../../src/blobs/index.ts";
 import { nexus } from "../support/command-line.ts";
 import { replaceFile } from "../support/config-file.ts";
-import { makeData, startPlatformFor, statusOf, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor, statusOf } from "../support/started-platform.ts";
 import { tinyEncoder } from "../support/tiny-encoder.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 // proves: services.builtin, reload.only-what-changed
 test("services of the configuration run and are routed to, and come and go with it", {

@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { startTestGateway, type TestGateway } from "../support/gateway.ts";
 
 // proves: clients.error-shapes
-describe("an error is in the shape of the API that its address belongs to", { timeout: 30_000 }, () => {
+describe("an error is in the shape of the API that its address belongs to", { timeout: 60_000 }, () => {
   let gateway: TestGateway;
   before(async () => {
     gateway = await startTestGateway();

@@ -4,6 +4,7 @@ import type { Limits } from "../../src/keys/key-record.ts";
 import type { RequestRecord } from "../../src/records/request-record.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway } from "../support/gateway.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const path = "/v1/messages/count_tokens";
 const question = { model: "tiny", messages: [{ role: "user", content: "one two three" }] };
@@ -34,7 +35,7 @@ async function startFleet(t: TestContext, operations: readonly string[]) {
 
 for (const { who, operations } of fleets) {
   // proves: anthropic.count-tokens, keys.limits, keys.allow-lists, keys.usage
-  describe(`counting tokens by ${who}`, { timeout: 30_000 }, () => {
+  describe(`counting tokens by ${who}`, { timeout: 60_000 }, () => {
     it("is one of the requests a minute, and needs none of the tokens", async (t) => {
       const { limited } = await startFleet(t, operations);
       const { ask, count } = await limited({ requests_per_minute: 3, tokens_per_minute: 40 });
@@ -70,9 +71,11 @@ for (const { who, operations } of fleets) {
       await answer.text();
       const asked = () => ask(`/v1/nexus/requests/${answer.headers.get("x-request-id")}`);
       // It is made when the last byte is out, which its reader may see first.
-      let found = await asked();
-      for (let turn = 0; found.status === 404 && turn < 200; turn++) found = await asked();
-      const record = (await found.json()) as RequestRecord;
+      const record = await waitFor("its record", async () => {
+        const found = await asked();
+        const body = await found.json();
+        return found.status === 200 && (body as RequestRecord);
+      });
       assert.deepEqual([record.operation, record.model, record.tokens], ["messages.count_tokens", "any-*", undefined]);
       await gateway.desk.recorder.flush();
       const day = new Date().toISOString().slice(0, 10);

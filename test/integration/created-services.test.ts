@@ -7,7 +7,8 @@ import { needs } from "../support/needs.ts";
 import { inTypeScript, type NewServiceLanguage, startNewService } from "../support/new-service.ts";
 import type { TestPlatform } from "../support/platform.ts";
 import { hasPython, makeTemplatePython } from "../support/python.ts";
-import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 type Answer = Record<string, unknown> & { readonly id?: string };
 

@@ -13,6 +13,7 @@ import { createEmbeddedRegistry } from "../../src/registry/embedded-registry.ts"
 import { openServers } from "../../src/roles/open-servers.ts";
 import type { Supervisor } from "../../src/supervisor/create-supervisor.ts";
 import { startBackend } from "../support/see-backend.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 function compose(sections: Record<string, unknown>): Config {
   const source = parseYamlSource(JSON.stringify({ discovery: { enabled: false }, ...sections }));
@@ -45,13 +46,7 @@ async function open(t: TestContext, sections: Record<string, unknown>) {
     await servers.stop();
     await registry.close();
   });
-  const until = async (isSo: () => boolean) => {
-    const end = performance.now() + 10_000;
-    while (!isSo()) {
-      assert.ok(performance.now() < end, JSON.stringify(servers.attacher.list()));
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
+  const until = (isSo: () => boolean) => waitFor(() => JSON.stringify(servers.attacher.list()), isSo);
   return {
     servers,
     until,

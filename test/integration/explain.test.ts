@@ -4,17 +4,17 @@ import type { DryRun } from "../../src/records/dry-run.ts";
 import type { RequestRecord } from "../../src/records/request-record.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway } from "../support/gateway.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const question = { model: "tiny", messages: [{ role: "user", content: "a secret of the client's" }] };
 
 /** Records are made when the answer's last byte is out, which its reader may see first. */
-async function recordFor(gateway: Awaited<ReturnType<typeof startTestGateway>>, id: string): Promise<RequestRecord> {
-  for (let turn = 0; turn < 200; turn++) {
+function recordFor(gateway: Awaited<ReturnType<typeof startTestGateway>>, id: string): Promise<RequestRecord> {
+  return waitFor(`a record of ${id}`, async () => {
     const answer = await gateway.fetch(`/v1/nexus/requests/${id}`);
-    if (answer.status === 200) return (await answer.json()) as RequestRecord;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`there is no record of ${id}`);
+    const body = await answer.json();
+    return answer.status === 200 && (body as RequestRecord);
+  });
 }
 
 // proves: explain.record

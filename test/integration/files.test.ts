@@ -14,6 +14,7 @@ import { Files } from "../../src/objects/files.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
 import { startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { openTestDatabase } from "../support/objects.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 describe("OpenAI's client and files", { timeout: 60_000 }, () => {
   let directory: string;
@@ -166,22 +167,14 @@ describe("OpenAI's client and files", { timeout: 60_000 }, () => {
       `POST /v1/files HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${gateway.key}\r\n` +
         `content-type: multipart/form-data; boundary=b\r\ncontent-length: 3000000\r\n\r\n${head}${"x".repeat(500_000)}`,
     );
-    await until(() => readdirSync(directory).length === 1);
+    await waitFor("a part of it", () => readdirSync(directory).length === 1);
     socket.destroy();
-    await until(() => readdirSync(directory).length === 0);
+    await waitFor("its end", () => readdirSync(directory).length === 0);
     assert.deepEqual((await client.files.list()).data, []);
   });
 });
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 500; turn++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error("it did not come to that within 5 s");
-}
-
-describe("files", { timeout: 30_000 }, () => {
+describe("files", { timeout: 60_000 }, () => {
   const label = { tenant: "a", purpose: "batch", filename: "a", expiresAt: null };
   async function openFiles(t: { after(run: () => unknown): void }, openFile?: Parameters<typeof createFileBytes>[1]) {
     const directory = await mkdtemp(join(tmpdir(), "nexus-files-"));

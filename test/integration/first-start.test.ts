@@ -11,6 +11,7 @@ import { makeDirectory, nexus } from "../support/command-line.ts";
 import { needs } from "../support/needs.ts";
 import { startTestPlatform, type TestPlatform } from "../support/platform.ts";
 import { writeTinyGguf } from "../support/tiny-gguf.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const run = promisify(execFile);
 const hasCurl = await run("curl", ["--version"]).then(
@@ -27,12 +28,14 @@ async function makeData(directory: string, source: string): Promise<{ data: stri
   return { data: join(directory, "data"), args: ["--config", config] };
 }
 
-async function untilStarted(platform: TestPlatform): Promise<string> {
-  while (!/Ctrl-C stops/.test(platform.output())) {
-    assert.equal(platform.parent.exitCode, null, platform.output());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return platform.output();
+function untilStarted(platform: TestPlatform): Promise<string> {
+  return waitFor(
+    () => `it has started: ${platform.output()}`,
+    () => {
+      assert.equal(platform.parent.exitCode, null, platform.output());
+      return /Ctrl-C stops/.test(platform.output()) && platform.output();
+    },
+  );
 }
 
 // proves: cli.up-and-down, cli.pasted-curl

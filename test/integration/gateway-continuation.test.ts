@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { RequestRecord } from "../../src/records/request-record.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const question = { model: "tiny", messages: [{ role: "user", content: "hi" }], stream: true };
 
@@ -22,13 +23,12 @@ async function ask(gateway: TestGateway, extra: object = {}) {
 }
 
 async function notesOf(gateway: TestGateway, id: string): Promise<readonly string[]> {
-  for (let turn = 0; turn < 200; turn++) {
+  const { notes } = await waitFor("its record", async () => {
     const answer = await gateway.fetch(`/v1/nexus/requests/${id}`);
-    if (answer.status === 200) return ((await answer.json()) as RequestRecord).notes;
-    await answer.text();
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error("there is no record");
+    const body = await answer.json();
+    return answer.status === 200 && (body as RequestRecord);
+  });
+  return notes;
 }
 
 async function start(t: { after(run: () => Promise<void>): void }, continueStreams: boolean, settings = {}) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const body = { model: "tiny", messages: [{ role: "user", content: "hi" }] };
 
@@ -32,14 +33,13 @@ describe("gateway: several instances", () => {
     return { status: response.status, text: await response.text(), instance: response.headers.get("x-nexus-instance") };
   };
   /** Asks one by one until an answer fits. */
-  const askUntil = async (fits: (answer: Awaited<ReturnType<typeof ask>>) => boolean) => {
-    for (let turn = 0; turn < 200; turn++) {
+  const askUntil = (fits: (answer: Awaited<ReturnType<typeof ask>>) => boolean) =>
+    waitFor("an answer that fits", async () => {
       const answer = await ask();
-      if (fits(answer)) return answer;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    throw new Error("no answer fitted");
-  };
+      return fits(answer) && answer;
+    });
+  const isUnready = ({ lines }: TestGateway) =>
+    lines.some(({ message, fields }) => message === "instance unready" && fields.instance === "chat/a");
   const generationsOf = (backend: FakeBackend) => backend.requests.filter(({ generation }) => generation).length;
 
   // proves: gateway.spreads
@@ -80,7 +80,7 @@ describe("gateway: several instances", () => {
     assert.ok(touched <= 3, `${touched} requests met the dead instance`);
     a = await startFakeBackend("nexus", { port });
     // It is spared at first: one by one, the other would serve them all.
-    await waitFor(async () => {
+    await waitFor("an answer of the one that is back", async () => {
       const answers = await Promise.all(Array.from({ length: 12 }, () => ask()));
       return answers.some(({ instance }) => instance === "chat/a");
     });
@@ -175,9 +175,7 @@ describe("gateway: several instances", () => {
   it("unroutes an instance that freezes without a request having to find out", async () => {
     await ask();
     a.set({ frozen: true });
-    await waitFor(() =>
-      gateway.lines.some(({ message, fields }) => message === "instance unready" && fields.instance === "chat/a"),
-    );
+    await waitFor("somebody to notice", () => isUnready(gateway));
     const before = generationsOf(a);
     for (let turn = 0; turn < 4; turn++) assert.equal((await ask()).instance, "chat/b");
     assert.equal(generationsOf(a), before);
@@ -224,9 +222,7 @@ describe("gateway: several instances", () => {
         const response = await patient.fetch("/v1/chat/completions", { body });
         assert.equal(response.status, 200, await response.text());
       }
-      await waitFor(() =>
-        patient.lines.some(({ message, fields }) => message === "instance unready" && fields.instance === "chat/a"),
-      );
+      await waitFor("somebody to notice", () => isUnready(patient));
     } finally {
       await patient.close();
     }
@@ -235,7 +231,6 @@ describe("gateway: several instances", () => {
   it("asks for patience while the only service of a model is gone from the registry for a moment", async () => {
     assert.equal((await ask()).status, 200);
     gateway.view.set([]);
-    await waitFor(() => gateway.view.current().instances.size === 0);
     const away = await ask();
     assert.equal(away.status, 503, away.text);
     assert.equal((await ask({ model: "never-seen" })).status, 404);
@@ -250,11 +245,3 @@ describe("gateway: several instances", () => {
     assert.equal((await ask()).instance, "chat/a");
   });
 });
-
-async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 500; turn++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error("the condition never came true");
-}

@@ -55,7 +55,7 @@ function post(gateway: TestGateway, extra = ""): string {
   return `${lines.join("\r\n")}\r\n${extra}\r\n${body}`;
 }
 
-const bound = { timeout: 30_000 };
+const bound = { timeout: 60_000 };
 
 test(
   "a server's redirection or 304 is its failure, and the next answer begins where its own ends",

@@ -25,7 +25,7 @@ console.log(JSON.stringify({ packages: [...packages].sort(), hasFetch }));
 test("a gateway's start loads no package that only some configurations need, and not Node's fetch", async () => {
   const root = new URL("../../", import.meta.url);
   const args = ["--input-type=module", "--eval", script, root.href];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: fileURLToPath(root), timeout: 30_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: fileURLToPath(root), timeout: 60_000 });
   assert.deepEqual(JSON.parse(stdout), {
     packages: ["@stricli/core", "eventsource-parser", "kysely", "zod"],
     hasFetch: false,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nexus } from "../support/command-line.ts";
 import { makeData, startPlatformFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 // proves: cli.keys
 test("keys and tenants are made, limited, rotated and ended from the command line", { timeout: 90_000 }, async (t) => {
@@ -61,10 +62,4 @@ test("keys and tenants are made, limited, rotated and ended from the command lin
 });
 
 /** Changes reach the gateway within half a second. */
-async function until(is: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!(await is())) {
-    assert.ok(performance.now() < deadline, "the gateway has not heard of a change");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
+const until = (isSo: () => Promise<boolean>) => waitFor("the gateway to hear of a change", isSo);

@@ -7,7 +7,7 @@ import { makeRecord } from "../support/records.ts";
 const paid = { "nexus.paid": "true" };
 
 // proves: gateway.models
-describe("the list of models", { timeout: 30_000 }, () => {
+describe("the list of models", { timeout: 60_000 }, () => {
   let gateway: TestGateway;
   let listed: ReadonlyMap<string, ListedModel>;
   before(async () => {

@@ -15,7 +15,8 @@ import { recordOf, startTestGateway, type TestGateway } from "../support/gateway
 import { needs } from "../support/needs.ts";
 import { checkout, inTypeScript, startNewService } from "../support/new-service.ts";
 import { startService } from "../support/running-service.ts";
-import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 interface TargetGroup {
   readonly targets: readonly string[];
@@ -59,7 +60,7 @@ const pages: readonly (readonly [method: string, path: string, role?: string])[]
 ];
 
 // proves: gateway.roles
-test("a key opens what its role is for and nothing else", { timeout: 30_000 }, async (t) => {
+test("a key opens what its role is for and nothing else", { timeout: 60_000 }, async (t) => {
   const gateway = await openGateway(t);
   for (const role of keyRoles) {
     const ask = await gateway.as(role);
@@ -73,7 +74,7 @@ test("a key opens what its role is for and nothing else", { timeout: 30_000 }, a
 
 // proves: gateway.instance-pages
 test("what can be measured is listed under the address that was asked, and read there", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   const gateway = await openGateway(t);
   const service = await startService(goodService());
@@ -108,7 +109,7 @@ test("what can be measured is listed under the address that was asked, and read 
 });
 
 // proves: gateway.instance-pages
-test("what an instance says is a page of text or refused, whatever it says", { timeout: 30_000 }, async (t) => {
+test("what an instance says is a page of text or refused, whatever it says", { timeout: 60_000 }, async (t) => {
   const gateway = await openGateway(t);
   const script = Buffer.from("<script>alert(1)</script>");
   const answers = new Map<string, object | number>([

@@ -9,7 +9,8 @@ import { NexusError } from "../../src/base/errors.ts";
 import { openTestKeys, type TestKeys } from "../support/keys.ts";
 import { needs } from "../support/needs.ts";
 import { hasPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
-import { hasCode, keyStoreContract, makeTestDirectory, until, works } from "./key-store-contract.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { hasCode, keyStoreContract, makeTestDirectory, works } from "./key-store-contract.ts";
 
 const writer = fileURLToPath(new URL("../fakes/usage-writer.ts", import.meta.url));
 const all = { from: "2000-01-01", to: "2999-12-31" };
@@ -108,23 +109,23 @@ test(
     t.after(() => desk.close());
     const traffic = startTraffic(desk, key);
     for (let turn = 0; turn < 3; turn++) {
-      await until("traffic is written", async () => (await countedRequests(desk)) > 0);
+      await waitFor("traffic is written", async () => (await countedRequests(desk)) > 0);
       await postgres.kill();
-      await until(
+      await waitFor(
         "usage is on disk",
         () => existsSync(join(directory, "usage")) && readdirSync(join(directory, "usage")).length > 0,
         30_000,
       );
       await assert.rejects(works(desk.cache, "nxs_unknown"), hasCode("database_unavailable"));
       await postgres.start();
-      await until("it is written again", () => readdirSync(join(directory, "usage")).length === 0, 20_000);
+      await waitFor("it is written again", () => readdirSync(join(directory, "usage")).length === 0, 20_000);
     }
     const served = await traffic.stop();
     assert.deepEqual(traffic.failures, []);
-    await until("the rest is written", () => desk.recorder.flush());
+    await waitFor("the rest is written", () => desk.recorder.flush());
     assert.equal(await countedRequests(desk), served);
     // The cache looks at the database in its own time.
-    await until("an unknown key is unknown again", () => works(desk.cache, "nxs_unknown").then(not, () => false));
+    await waitFor("an unknown key is unknown again", () => works(desk.cache, "nxs_unknown").then(not, () => false));
     t.diagnostic(`${served} requests over three kills, the slowest ${traffic.slowest.ms.toFixed(0)} ms`);
   },
 );
@@ -147,19 +148,19 @@ test(
       await new Promise((resolve) => setTimeout(resolve, delayMs));
       postgres.freeze();
       await writing;
-      await until(
+      await waitFor(
         "usage is on disk",
         () => existsSync(join(directory, "usage")) && readdirSync(join(directory, "usage")).length > 0,
         30_000,
       );
       await assert.rejects(works(desk.cache, "nxs_unknown"), hasCode("database_unavailable"));
       postgres.thaw();
-      await until("it is written again", () => readdirSync(join(directory, "usage")).length === 0, 20_000);
+      await waitFor("it is written again", () => readdirSync(join(directory, "usage")).length === 0, 20_000);
     }
     const served = await traffic.stop();
     assert.deepEqual(traffic.failures, []);
     assert.ok(traffic.slowest.ms < 1_000, `the slowest request took ${traffic.slowest.ms} ms`);
-    await until("the rest is written", () => desk.recorder.flush());
+    await waitFor("the rest is written", () => desk.recorder.flush());
     assert.equal(await countedRequests(desk), served);
     t.diagnostic(`${served} requests over two freezes, the slowest ${traffic.slowest.ms.toFixed(0)} ms`);
   },
@@ -174,7 +175,7 @@ test(
     const { url, desk, key } = await openWithKey(directory);
     const usage = join(directory, "usage");
     const copy = join(directory, "gateway-keys.json");
-    await until("the keys are copied", () => existsSync(copy) && readFileSync(copy, "utf8").includes("app"));
+    await waitFor("the keys are copied", () => existsSync(copy) && readFileSync(copy, "utf8").includes("app"));
     await desk.close();
     await postgres.kill();
     const child = spawn(process.execPath, [writer, url, usage], { stdio: "inherit" });
@@ -187,7 +188,7 @@ test(
         .flatMap(({ rows }: { rows: { requests: number }[] }) => rows)
         .reduce((sum: number, { requests }: { requests: number }) => sum + requests, 0);
     };
-    await until("the other gateway keeps usage on disk", () => kept() > 100);
+    await waitFor("the other gateway keeps usage on disk", () => kept() > 100);
     child.kill("SIGKILL");
     await once(child, "exit");
     const left = kept();
@@ -197,7 +198,7 @@ test(
     assert.ok(await works(next.cache, key));
     await assert.rejects(works(next.cache, "nxs_unknown"), hasCode("database_unavailable"));
     await postgres.start();
-    await until("the new gateway writes what the killed one left", () => kept() === 0, 60_000);
+    await waitFor("the new gateway writes what the killed one left", () => kept() === 0, 60_000);
     assert.equal(await countedRequests(next), left);
   },
 );

@@ -11,7 +11,8 @@ import { failuresOf, report } from "../support/conformance.ts";
 import { needs } from "../support/needs.ts";
 import { checkOfDomain, checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
 import { hasPython, makeTemplatePython } from "../support/python.ts";
-import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const run = promisify(execFile);
 const folder = join(checkout, "templates", "python");

@@ -7,6 +7,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { rawSocket } from "../support/raw-socket.ts";
 import { makeRecord } from "../support/records.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** A service that speaks enough of the realtime API, and what became of its conversations. */
 async function startTalker(t: TestContext) {
@@ -99,8 +100,7 @@ test("a client that vanishes ends the conversation with its service", async (t) 
   const socket = connect(gateway, "talk");
   await listen(socket)();
   socket.terminate();
-  for (let turn = 0; turn < 100 && talker.seen.closed === 0; turn++)
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  await waitFor("its end at the service", () => talker.seen.closed > 0);
   assert.equal(talker.seen.closed, 1);
 });
 
@@ -181,10 +181,8 @@ test("a handshake that is none takes no slot away", async (t) => {
 });
 
 async function recordLine(gateway: TestGateway) {
-  for (let turn = 0; turn < 200; turn++) {
-    const line = gateway.lines.find(({ fields }) => fields.operation === "realtime.connect" && fields.status === 101);
-    if (line !== undefined) return line.fields;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error("there is no record of the conversation");
+  const { fields } = await waitFor("the conversation's record", () =>
+    gateway.lines.find((line) => line.fields.operation === "realtime.connect" && line.fields.status === 101),
+  );
+  return fields;
 }

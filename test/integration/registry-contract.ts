@@ -26,7 +26,7 @@ export interface ViewUnderTest {
 }
 
 /** A test fails rather than hangs. */
-export const limit = { timeout: 20_000 };
+export const limit = { timeout: 60_000 };
 const ttl = 10_000;
 
 /** Resolves with the first snapshot, this one or a later one, that `is` likes. The test's own time limit ends it. */

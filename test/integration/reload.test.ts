@@ -9,8 +9,9 @@ import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { main, nexus } from "../support/command-line.ts";
 import { askControl, replaceFile } from "../support/config-file.ts";
 import type { TestPlatform } from "../support/platform.ts";
-import { makeData, startPlatformFor, statusOf, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor, statusOf } from "../support/started-platform.ts";
 import { fakeChild } from "../support/supervised.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const reload = (data: string) => askControl<ReloadAnswer>(data, "POST", "/v1/nexus/config/reload");
 const inForce = async (data: string) => (await askControl<ConfigStatus>(data, "GET", "/v1/nexus/config")).body;

@@ -7,9 +7,9 @@ import { defineService, readCommand, serveCommand } from "../../src/service-kit/
 import type { WorkDomain } from "../../src/service-kit/work/work.ts";
 import { makeWorkshop } from "../support/new-service.ts";
 import { runInTest } from "../support/run-in-test.ts";
-import { waitFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
-const options = { timeout: 30_000 };
+const options = { timeout: 60_000 };
 
 /** A service of a shell script, in front of which `command.yaml` may say more. */
 async function serveScript(t: TestContext, domain: WorkDomain, script: string, settings: object = {}) {

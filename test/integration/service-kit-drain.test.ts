@@ -7,7 +7,7 @@ import { goodService } from "../fakes/good-service.ts";
 import { RecordingRegistry } from "../fakes/recording-registry.ts";
 import { chat, recordingLogger, runInTest } from "../support/run-in-test.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 
 /** A stream of one item, then whatever the test lets happen. */
 function heldStream() {

@@ -5,7 +5,7 @@ import { goodService } from "../fakes/good-service.ts";
 import { mediaService, type SoundPace } from "../fakes/media-service.ts";
 import { runInTest } from "../support/run-in-test.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 const clientOf = (url: string) => new OpenAI({ apiKey: "k", baseURL: `${url}/v1`, maxRetries: 0 });
 const speak = (url: string, fields: object, init: RequestInit = {}) =>
   fetch(`${url}/v1/audio/speech`, {

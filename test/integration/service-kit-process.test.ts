@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { chat } from "../support/run-in-test.ts";
 
 const script = fileURLToPath(new URL("../fakes/kit-process.ts", import.meta.url));
-const options = { timeout: 30_000 };
+const options = { timeout: 60_000 };
 
 /** Starts a service process; resolves when it says that it listens, or has ended. */
 async function startProcess(t: TestContext, environment: Record<string, string> = {}) {

@@ -45,7 +45,7 @@ async function untilGauge(t: TestContext, url: string, name: string, value: numb
   while (!line.test(await (await fetch(`${url}/metrics`, { signal: t.signal })).text()));
 }
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 
 test("slots are held to, waiters enter in their order, and the health check needs no slot", options, async (t) => {
   const { service, entered, enteredBy } = gated(1);

@@ -13,7 +13,7 @@ import { rawSocket } from "../support/raw-socket.ts";
 import { makeRecord } from "../support/records.ts";
 import { recordingLogger, runInTest } from "../support/run-in-test.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 
 function talker(handler: RealtimeHandler = goodRealtime(), overrides: Partial<ServiceDefinition> = {}) {
   return goodService({

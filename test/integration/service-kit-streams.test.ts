@@ -7,7 +7,7 @@ import { goodService } from "../fakes/good-service.ts";
 import { postText, rawSocket } from "../support/raw-socket.ts";
 import { chat, recordingLogger, runInTest } from "../support/run-in-test.ts";
 
-const options = { timeout: 20_000 };
+const options = { timeout: 60_000 };
 
 function streaming(make: (signal: AbortSignal) => AsyncIterable<object | string>): Service {
   const handler: Handler = ({ signal }) => eventStream(make(signal));

@@ -9,9 +9,9 @@ import { pathToFileURL } from "node:url";
 import { defineService, readUpstream, serveUpstream } from "../../src/service-kit/index.ts";
 import { makeWorkshop } from "../support/new-service.ts";
 import { runInTest } from "../support/run-in-test.ts";
-import { waitFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
-const options = { timeout: 30_000 };
+const options = { timeout: 60_000 };
 
 /** What the server behind the service was asked. */
 interface Asked {

@@ -16,7 +16,8 @@ import { recordOf, startTestGateway } from "../support/gateway.ts";
 import { needsTerminal, onTerminal } from "../support/on-terminal.ts";
 import { runInTest } from "../support/run-in-test.ts";
 import { missingModel, sharedModelsDirectory } from "../support/running-service.ts";
-import { makeData, startPlatformFor, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const atOnce: Pace = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { openTestKeys } from "../support/keys.ts";
-import { hasCode, keyStoreContract, makeTestDirectory, until, works } from "./key-store-contract.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { hasCode, keyStoreContract, makeTestDirectory, works } from "./key-store-contract.ts";
 
 // proves: keys.migrations, keys.revoked-at-once, keys.rotate, keys.tenants, keys.usage, keys.counted-once
 // proves: keys.budgets, gateway.keys
@@ -23,7 +24,7 @@ test("SQLite: the file is its owner's, and holds hashes and never keys", async (
 
 // proves: keys.outage
 test("SQLite: while another process holds the file, usage waits on disk, nothing stops, and nothing counts twice", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   const directory = makeTestDirectory(t);
   const desk = await openTestKeys({ directory });
@@ -52,13 +53,13 @@ test("SQLite: while another process holds the file, usage waits on disk, nothing
 
 // proves: keys.outage
 test("SQLite: a gateway starts with its last keys when the file is damaged, and says that it doesn't know others", {
-  timeout: 30_000,
+  timeout: 60_000,
 }, async (t) => {
   const directory = makeTestDirectory(t);
   const first = await openTestKeys({ directory });
   const { key } = await first.keys.create({ name: "laptop", role: "user" });
   assert.ok(await works(first.cache, key));
-  await until("the keys are copied", () => {
+  await waitFor("the keys are copied", () => {
     try {
       return readFileSync(join(directory, "gateway-keys.json"), "utf8").includes("laptop");
     } catch {
@@ -77,7 +78,7 @@ test("SQLite: a gateway starts with its last keys when the file is damaged, and 
   await assert.rejects(works(second.cache, "nxs_unknown"), hasCode("database_unavailable"));
   assert.equal(problems.length, 1);
   writeFileSync(path, good);
-  await until("it is back", () =>
+  await waitFor("it is back", () =>
     works(second.cache, "nxs_unknown").then(
       (found) => !found,
       () => false,

@@ -9,9 +9,10 @@ import { identify, isAlive } from "../../src/base/process-identity.ts";
 import { findOrphans } from "../../src/supervisor/find-orphans.ts";
 import type { ProcessSpec } from "../../src/supervisor/process-spec.ts";
 import type { ProcessStatus } from "../../src/supervisor/process-status.ts";
-import { childSpec, eventually, statusOf, superviseReal, temporaryDirectories } from "../support/supervised.ts";
+import { childSpec, statusOf, superviseReal, temporaryDirectories } from "../support/supervised.ts";
+import { waitFor } from "../support/wait-for.ts";
 
-const options = { timeout: 30_000 };
+const options = { timeout: 60_000 };
 const serving = { health: { path: "/health" }, ready: { path: "/readyz" }, graceMs: 2_000 };
 const isReady = ({ isReady }: ProcessStatus) => isReady === true;
 
@@ -75,7 +76,7 @@ test("a process that ignores SIGTERM is killed with all that it started", option
   const supervisor = superviseReal(t, directories, [childSpec("deaf", ["deaf", "family"], { stopGraceMs: 300 })]);
   await supervisor.start();
   const leader = pidOf(await statusOf(supervisor, "deaf", ({ state }) => state === "running"));
-  await eventually(() => /child \d+\nup/.test(logOf("deaf")));
+  await waitFor("it runs", () => /child \d+\nup/.test(logOf("deaf")));
   const child = Number(/child (\d+)/.exec(logOf("deaf"))?.[1]);
   assert.ok(isRunning(child));
 
@@ -84,7 +85,7 @@ test("a process that ignores SIGTERM is killed with all that it started", option
   const tookMs = performance.now() - stopMs;
   assert.ok(tookMs >= 300 && tookMs < 1_000, `${tookMs} ms`);
   assert.equal(isRunning(leader), false);
-  await eventually(() => !isRunning(child));
+  await waitFor("its end", () => !isRunning(child));
 });
 
 test("what a crashed leader leaves behind goes before it is started again", options, async (t) => {
@@ -92,18 +93,18 @@ test("what a crashed leader leaves behind goes before it is started again", opti
   const supervisor = superviseReal(t, directories, [childSpec("leader", ["family"])]);
   await supervisor.start();
   const { pid } = await statusOf(supervisor, "leader", ({ state }) => state === "running");
-  await eventually(() => /child \d+\nup/.test(logOf("leader")));
+  await waitFor("it runs", () => /child \d+\nup/.test(logOf("leader")));
   const child = Number(/child (\d+)/.exec(logOf("leader"))?.[1]);
   process.kill(pid ?? 0, "SIGKILL");
   await statusOf(supervisor, "leader", ({ restarts }) => restarts === 1);
-  await eventually(() => !isRunning(child));
+  await waitFor("its end", () => !isRunning(child));
 });
 
 test("SIGTERM lets a process finish", options, async (t) => {
   const { directories, logOf, files } = temporaryDirectories(t);
   const supervisor = superviseReal(t, directories, [childSpec("polite", [])]);
   await supervisor.start();
-  await eventually(() => existsSync(files("polite").logFile) && logOf("polite").includes("up"));
+  await waitFor("it runs", () => existsSync(files("polite").logFile) && logOf("polite").includes("up"));
   await supervisor.stop();
   assert.equal(logOf("polite"), "up\ndrained\n");
   assert.equal(existsSync(files("polite").runFile), false);
@@ -159,7 +160,7 @@ test("processes outlive a killed parent, and the next one adopts, replaces and s
   );
   const replaced = await statusOf(supervisor, "changed", (status) => isReady(status) && !status.isAdopted);
   assert.notEqual(replaced.pid, before.get("changed")?.pid);
-  await eventually(() => supervisor.status().every(({ name }) => name !== "left"));
+  await waitFor("it is forgotten", () => supervisor.status().every(({ name }) => name !== "left"));
   assert.equal(existsSync(files("left").runFile), false);
 
   // The end of an adopted process is no event, and is noticed all the same.
@@ -180,7 +181,7 @@ test("a next parent ends what an earlier one left without a record", options, as
   // As if its parent had been killed just before it wrote this.
   rmSync(files("unrecorded").runFile);
   process.kill(leader, "SIGKILL");
-  await eventually(() => !isRunning(leader));
+  await waitFor("its end", () => !isRunning(leader));
   assert.deepEqual([unrecorded, child].map(isRunning), [true, true]);
   assert.deepEqual([...findOrphans(directories.run)].sort(), ["family", "unrecorded"]);
 

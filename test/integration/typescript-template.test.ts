@@ -11,7 +11,7 @@ import { readTemplate } from "../../src/scaffold/read-template.ts";
 import { readServiceEnvironment, runService, type Service } from "../../src/service-kit/index.ts";
 import { failuresOf, report } from "../support/conformance.ts";
 import { checkOfDomain, checkout, makeWorkshop, writeNewService } from "../support/new-service.ts";
-import { waitFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const run = promisify(execFile);
 const template = await readTemplate(join(checkout, "templates", "typescript"));

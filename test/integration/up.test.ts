@@ -11,7 +11,8 @@ import type { PlatformStatus } from "../../src/control/status.ts";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { main, nexus } from "../support/command-line.ts";
 import type { TestPlatform } from "../support/platform.ts";
-import { makeData, startPlatformFor as start, statusOf, waitFor } from "../support/started-platform.ts";
+import { makeData, startPlatformFor as start, statusOf } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 function isAlive(pid: number): boolean {
   try {

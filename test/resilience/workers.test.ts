@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { startFakeBackend } from "../fakes/fake-backend.ts";
 import { scenarioMs, sized } from "../support/size.ts";
-import { waitFor } from "../support/started-platform.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { startWorkerGateway, type WorkerGateway } from "../support/worker-gateway.ts";
 
 const options = { timeout: scenarioMs };

@@ -10,6 +10,7 @@ import { defaultProbeLimits } from "../../src/dialects/probe.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../../src/registry/embedded-registry.ts";
 import { type FakeBackend, type FakeBackendOptions, type FakeKind, startFakeBackend } from "../fakes/fake-backend.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** An attacher on an embedded registry, with time in the test's hand; ends with its test. */
 export interface AttachHarness {
@@ -21,7 +22,7 @@ export interface AttachHarness {
   readonly environment: Record<string, string>;
   backend(kind: FakeKind, options?: FakeBackendOptions): Promise<FakeBackend>;
   record(key: string): InstanceRecord | undefined;
-  /** Resolves when `condition` holds, within 5 s of real time; time on the clock stands still. */
+  /** Resolves when `condition` holds; time on the clock stands still. */
   until(condition: () => boolean): Promise<void>;
   /** The same attachments in a new attacher, as after a restart of the process. */
   restart(options?: Partial<AttacherOptions>): Promise<AttachHarness>;
@@ -64,19 +65,12 @@ function build(test: TestContext, options: Partial<AttacherOptions> & { storePat
       return backend;
     },
     record: (key) => registry.current().instances.get(key),
-    until: (condition) => until(condition),
+    async until(condition) {
+      await waitFor(condition.toString(), condition);
+    },
     async restart(changed = {}) {
       await attacher.stop();
       return build(test, { storePath: options.storePath, ...changed });
     },
   };
-}
-
-/** Looks after every turn of the event loop: what is waited for comes over sockets. */
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within 5 s: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }

@@ -2,6 +2,7 @@ import type OpenAI from "openai";
 import { toFile } from "openai";
 import type { Batch } from "openai/resources/batches";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
+import { waitFor } from "./wait-for.ts";
 
 export const endpoint = "/v1/chat/completions";
 
@@ -39,18 +40,8 @@ export async function handIn(client: OpenAI, values: readonly (object | string)[
   return await client.batches.create({ input_file_id: file.id, endpoint, completion_window: "24h" });
 }
 
-export async function until<T>(what: string, look: () => Promise<T | undefined>, timeoutMs = 25_000): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  while (performance.now() < end) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`${what}: not within ${timeoutMs} ms`);
-}
-
 export const whenIs = (client: OpenAI, id: string, status: Batch["status"]) =>
-  until(`the batch is ${status}`, async () => {
+  waitFor(`the batch is ${status}`, async () => {
     const batch = await client.batches.retrieve(id);
     return batch.status === status ? batch : undefined;
   });

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { runProgram } from "./run-program.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A Docker Engine of a test's own: nothing of it stays, and another one on this machine is not touched. */
 export interface DockerEngine {
@@ -37,7 +38,6 @@ const composeCommand = isAnswered("docker", "compose", "version")
 export const canStartDocker =
   isRoot && server !== undefined && composeCommand !== undefined && isAnswered("docker", "--version");
 
-const startMs = 30_000;
 /** An image is built within. */
 const commandMs = 300_000;
 
@@ -82,16 +82,14 @@ export async function startDockerEngine(): Promise<DockerEngine> {
 }
 
 async function answering(child: ChildProcess, docker: DockerEngine["docker"]): Promise<void> {
-  const deadline = performance.now() + startMs;
-  for (;;) {
+  await waitFor("an answer", async () => {
     try {
-      await docker("version");
-      return;
+      return await docker("version");
     } catch (error) {
-      if (child.exitCode !== null || performance.now() > deadline) throw error;
-      await pause(100);
+      if (child.exitCode !== null) throw error;
+      return false;
     }
-  }
+  });
 }
 
 /** Networks are the machine's: they would outlive the server. */

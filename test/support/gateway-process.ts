@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { InstanceRecord } from "../../src/contract/instance-record.ts";
+import { waitFor } from "./wait-for.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -26,7 +27,7 @@ export interface GatewayProcessOptions {
 
 let started = 0;
 
-/** @throws Error with what it printed when it does not listen within 20 s. */
+/** @throws Error with what it printed when it does not listen in time. */
 export async function startGatewayProcess(
   t: { after(run: () => unknown): void },
   { data, records, databaseUrl, config }: GatewayProcessOptions,
@@ -62,12 +63,10 @@ export async function startGatewayProcess(
 }
 
 async function readUrl(runFile: string, child: ChildProcess): Promise<string> {
-  for (let turn = 0; turn < 400 && child.exitCode === null; turn++) {
-    try {
-      return (JSON.parse(await readFile(runFile, "utf8")) as { url: string }).url;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  throw new Error("it said nothing within 20 s");
+  return await waitFor("its address", async () => {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    // Written in one step: it is there whole, or not yet.
+    const text = await readFile(runFile, "utf8").catch(() => "");
+    return text !== "" && (JSON.parse(text) as { url: string }).url;
+  });
 }

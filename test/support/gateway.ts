@@ -18,6 +18,7 @@ import { routesConfigSchema } from "../../src/routing/config.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
 import { openTestKeys, type TestKeys } from "./keys.ts";
 import { makeRecord, makeSnapshot, type RecordOptions } from "./records.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** A fleet that a test changes by hand. */
 export class HandView implements RegistryView {
@@ -216,14 +217,12 @@ function openDesk(
 }
 
 async function waitForCompletions(lines: readonly LogLine[], count: number): Promise<readonly LogFields[]> {
-  for (let turn = 0; turn < 500; turn++) {
+  return await waitFor(`${count} completed requests`, () => {
     const done = lines
       .filter(({ message, fields }) => message === "request completed" && String(fields.operation).endsWith("create"))
       .map(({ fields }) => fields);
-    if (done.length >= count) return done;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`fewer than ${count} requests were completed`);
+    return done.length >= count && done;
+  });
 }
 
 /** The record of a fake backend, as attaching it would write it. */

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import type { TestContext } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { main } from "./command-line.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** util-linux's `script` gives a program a terminal; Debian always has it. */
 export const needsTerminal = spawnSync("script", ["--version"]).status === 0 ? false : "needs `script` of util-linux";
@@ -44,18 +45,14 @@ export function onTerminal(
     ended,
     type: (text) => void child.stdin?.write(text),
     async until(pattern) {
-      const end = performance.now() + 20_000;
-      for (;;) {
-        const text = stripVTControlCharacters(raw);
-        const found = pattern.exec(text.slice(seen));
-        if (found !== null) {
-          seen += found.index + found[0].length;
-          return;
-        }
-        const isOver = child.exitCode !== null || child.signalCode !== null;
-        assert.ok(!isOver && performance.now() < end, `${pattern} is not on the screen: ${text.slice(seen)}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      const unseen = () => stripVTControlCharacters(raw).slice(seen);
+      const said = () => `${pattern} on the screen, which shows: ${unseen()}`;
+      const found = await waitFor(said, () => {
+        const match = pattern.exec(unseen());
+        assert.ok(match !== null || (child.exitCode === null && child.signalCode === null), said());
+        return match;
+      });
+      seen += found.index + found[0].length;
     },
   };
 }

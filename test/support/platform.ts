@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { waitFor } from "./wait-for.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -58,30 +59,27 @@ export async function startTestPlatform(options: TestPlatformOptions = {}): Prom
 }
 
 async function readAddress(data: string, parent: ChildProcess): Promise<string> {
-  for (let turn = 0; turn < 400; turn++) {
+  return await waitFor("the gateway is ready", async () => {
     if (parent.exitCode !== null) throw new Error(`it ended with ${parent.exitCode}`);
     try {
       const { url } = JSON.parse(await readFile(join(data, "run", "gateway.address.json"), "utf8")) as { url: string };
       const response = await fetch(`${url}/readyz`);
-      if (response.ok) return url;
+      return response.ok && url;
     } catch {
       // Not there yet.
+      return false;
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error("the gateway did not become ready within 20 s");
+  });
 }
 
 /** Waits until a model can be asked. @throws Error with the last listing when it cannot in time. */
 export async function waitForModel(platform: TestPlatform, id: string, timeoutMs: number): Promise<void> {
-  const end = performance.now() + timeoutMs;
   let listed = "";
-  while (performance.now() < end) {
+  const isReady = async () => {
     const response = await fetch(`${platform.url}/v1/models`, { headers: { authorization: `Bearer ${platform.key}` } });
     listed = await response.text();
     const { data } = JSON.parse(listed) as { data: { id: string; nexus: { ready_instances: number } }[] };
-    if (data.some((model) => model.id === id && model.nexus.ready_instances > 0)) return;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error(`'${id}' was not ready within ${timeoutMs} ms: ${listed}\n${platform.output()}`);
+    return data.some((model) => model.id === id && model.nexus.ready_instances > 0);
+  };
+  await waitFor(() => `'${id}' is ready: ${listed}\n${platform.output()}`, isReady, timeoutMs);
 }

@@ -6,6 +6,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { Client } from "pg";
+import { waitFor } from "./wait-for.ts";
 
 /** A PostgreSQL of a test's own, on a Unix socket in a directory of its own. */
 export interface TestPostgres {
@@ -140,12 +141,8 @@ function sendSignal(pid: number, name: NodeJS.Signals): void {
 
 /** Whether it accepts connections; false when it ended instead. */
 async function isUp(server: ChildProcess, socketPath: string): Promise<boolean> {
-  const deadline = performance.now() + startTimeoutMs;
-  while (server.exitCode === null && performance.now() < deadline) {
-    if (await answersStartup(socketPath)) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return false;
+  await waitFor("PostgreSQL", async () => server.exitCode !== null || (await answersStartup(socketPath)));
+  return server.exitCode === null;
 }
 
 /** A startup message for the user `nexus`: `R` is the answer of a server that is ready, `E` of one that is starting. */

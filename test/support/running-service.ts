@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { silentLogger } from "../../src/base/logger.ts";
 import { defaultEmbeddingModelId, pullModel } from "../../src/blobs/index.ts";
 import { readServiceEnvironment, runService, type Service } from "../../src/service-kit/index.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** JSON as tests look at it. */
 // biome-ignore lint/suspicious/noExplicitAny: tests read answers of many shapes and fail where one is wrong
@@ -37,13 +38,11 @@ export async function startService(service: Service): Promise<RunningService> {
         }),
       ),
     async settled() {
-      const giveUp = AbortSignal.timeout(100_000);
-      for (;;) {
+      const isSettled = async () => {
         const { body } = await get("/readyz");
-        if (body.state !== "starting") return body;
-        giveUp.throwIfAborted();
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+        return body.state !== "starting" && body;
+      };
+      return await waitFor("it has started", isSettled, 100_000);
     },
     close: () => running.close(),
   };

@@ -52,7 +52,7 @@ export function superviseReal(
   return supervisor;
 }
 
-/** Resolves to the first status of `name` for which `isIt` holds; rejects after 10 s. */
+/** Resolves to the first status of `name` for which `isIt` holds; rejects after 30 s. */
 export function statusOf(
   supervisor: Supervisor,
   name: string,
@@ -70,17 +70,8 @@ export function statusOf(
     const timeout = setTimeout(() => {
       forget();
       reject(new Error(`never came: ${JSON.stringify(supervisor.status())}`));
-    }, 10_000);
+    }, 30_000);
     const forget = supervisor.onChange(look);
     look();
   });
-}
-
-/** Asks again every 10 ms until the answer is true; rejects after 10 s. For what sends no event. */
-export async function eventually(isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 10_000;
-  while (!isSo()) {
-    if (performance.now() > endMs) throw new Error("never came true");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

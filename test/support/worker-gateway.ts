@@ -12,7 +12,7 @@ import type { Limits } from "../../src/keys/key-record.ts";
 import { createKeyStore } from "../../src/keys/key-store.ts";
 import { openDatabase } from "../../src/store/open-database.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
-import { waitFor } from "./started-platform.ts";
+import { waitFor } from "./wait-for.ts";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -60,10 +60,11 @@ export async function startWorkerGateway(t: TestContext, options: WorkerGatewayO
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
-  await waitFor(`all workers to serve: ${output}`, () => {
+  const areAllUp = () => {
     if (child.exitCode !== null) throw new Error(`the gateway ended: ${output}`);
     return workers().length >= options.workers && lines().some(({ message }) => message === "gateway listens");
-  });
+  };
+  await waitFor(() => `all workers to serve: ${output}`, areAllUp);
   const { url } = JSON.parse(await readFile(runFile, "utf8")) as { url: string };
   return {
     url,

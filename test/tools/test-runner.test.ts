@@ -51,7 +51,7 @@ async function runOn(names: readonly (keyof typeof fixtures)[], ci = "") {
       cwd: directory,
       encoding: "utf8",
       env: { ...process.env, CI: ci },
-      timeout: 30_000,
+      timeout: 60_000,
     });
     return { stdout, status, lastLine: stdout.trimEnd().split("\n").at(-1) };
   } finally {

@@ -141,7 +141,7 @@ describe(`embeddings with the real ${model}`, { timeout: 110_000, skip: await mi
   });
 });
 
-test("a model that cannot be had is said to be missing, and what to do", { timeout: 20_000 }, async (t) => {
+test("a model that cannot be had is said to be missing, and what to do", { timeout: 60_000 }, async (t) => {
   const modelsDirectory = await mkdtemp(join(tmpdir(), "nexus-embeddings-"));
   t.after(() => rm(modelsDirectory, { recursive: true, force: true }));
   const service = await start({ modelsDirectory, modelIds: ["no-such-model"] });

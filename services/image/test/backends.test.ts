@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runConformance } from "nexus/contract";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { encodeGreyPng } from "../src/grey-png.ts";
 import { startFakeAutomatic1111 } from "./fakes/fake-automatic1111.ts";
 import { startFakeComfyUi } from "./fakes/fake-comfyui.ts";
 import { type Json, shade } from "./fakes/fake-http.ts";
 import { startFakeInvokeAi } from "./fakes/fake-invokeai.ts";
 import { startFakeOpenAiImages } from "./fakes/fake-openai-images.ts";
-import { eventsOf, type RunningImage, startImage, until } from "./support/running-image.ts";
+import { eventsOf, type RunningImage, startImage } from "./support/running-image.ts";
 
 /** A backend that is there, and what it was asked for. */
 interface Scene {
@@ -20,9 +21,9 @@ interface Scene {
   /** The orders that it got: the model's name, the prompt, the seed and so on, in its own words. */
   readonly orders: () => Promise<readonly Json[]>;
   /** Resolves when it works; only where it was started to be slow. */
-  readonly atWork: () => Promise<void>;
+  readonly atWork: () => Promise<unknown>;
   /** Resolves when it was told to stop. */
-  readonly stopped: () => Promise<void>;
+  readonly stopped: () => Promise<unknown>;
   /** The prompt that makes it slow. */
   readonly slowPrompt: string;
 }
@@ -37,8 +38,8 @@ const comfyui: Start = async (t, isQuick) => {
     model: "v1-5-pruned-emaonly.safetensors",
     slowPrompt: "a cat",
     orders: async () => posted().map(({ json }) => ({ ...json.prompt, text: json.prompt.positive.inputs.text })),
-    atWork: () => until(() => posted().length > 0),
-    stopped: () => until(() => fake.interrupted() === 1),
+    atWork: () => waitFor("an order", () => posted().length > 0),
+    stopped: () => waitFor("a stop", () => fake.interrupted() === 1),
   };
 };
 
@@ -50,8 +51,8 @@ const automatic1111: Start = async (t, isQuick) => {
     model: "v1-5-pruned-emaonly",
     slowPrompt: "a cat",
     orders: async () => posted().map(({ json }) => ({ ...json, text: json.prompt })),
-    atWork: () => until(() => posted().length > 0),
-    stopped: () => until(() => fake.interrupted() === 1),
+    atWork: () => waitFor("an order", () => posted().length > 0),
+    stopped: () => waitFor("a stop", () => fake.interrupted() === 1),
   };
 };
 
@@ -64,8 +65,8 @@ const invokeai: Start = async (t, isQuick) => {
     slowPrompt: "a cat",
     orders: async () =>
       posted().map(({ json }) => ({ ...json.batch.graph.nodes, text: json.batch.graph.nodes.positive.prompt })),
-    atWork: () => until(() => posted().length > 0),
-    stopped: () => until(() => fake.cancelled.length === 1),
+    atWork: () => waitFor("an order", () => posted().length > 0),
+    stopped: () => waitFor("a stop", () => fake.cancelled.length === 1),
   };
 };
 
@@ -84,10 +85,10 @@ const openai: Start = async (t, isQuick) => {
         return { ...fields, text: fields.prompt };
       }),
     atWork: async () => {
-      await until(() => posted().length > 0);
+      await waitFor("an order", () => posted().length > 0);
       isClosed = false;
     },
-    stopped: () => until(() => isClosed),
+    stopped: () => waitFor("a stop", () => isClosed),
   };
 };
 
@@ -129,10 +130,10 @@ const sdcpp: Start = async (t) => {
       const asked = await json("asked.json");
       return [{ ...asked.arguments, environment: asked.environment, text: asked.arguments["--prompt"] }];
     },
-    atWork: () => until(async () => (await json("held.json")) !== null),
+    atWork: () => waitFor("an order", async () => (await json("held.json")) !== null),
     async stopped() {
       const { pid, child } = await json("held.json");
-      await until(() => !lives(pid) && !lives(child));
+      await waitFor("the end of both", () => !lives(pid) && !lives(child));
     },
   };
 };
@@ -203,7 +204,7 @@ for (const [name, start] of Object.entries(scenes)) {
       await scene.atWork();
       leaving.abort();
       const left = performance.now();
-      await until(async () => (await image.active()) === 0);
+      await waitFor("its slot is free", async () => (await image.active()) === 0);
       assert.ok(performance.now() - left < 1_000, `it took ${performance.now() - left} ms`);
       await scene.stopped();
       assert.ok((await asked) instanceof Error);

@@ -1,23 +1,25 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { encodeGreyPng } from "../src/grey-png.ts";
 import { startFakeAutomatic1111 } from "./fakes/fake-automatic1111.ts";
 import { startFakeComfyUi } from "./fakes/fake-comfyui.ts";
 import type { Json } from "./fakes/fake-http.ts";
 import { startFakeOpenAiImages } from "./fakes/fake-openai-images.ts";
-import { eventsOf, startImage, until } from "./support/running-image.ts";
+import { eventsOf, startImage } from "./support/running-image.ts";
 
 const model = "v1-5-pruned-emaonly.safetensors";
 
-describe("the backend's coming and going", { timeout: 30_000 }, () => {
+describe("the backend's coming and going", { timeout: 60_000 }, () => {
   // proves: image.readiness
   it("is not ready while it is away, says why, and is ready when it comes", async (t) => {
     const nowhere = createServer().listen(0, "127.0.0.1");
-    await until(() => nowhere.listening);
+    await once(nowhere, "listening");
     const { port } = nowhere.address() as { port: number };
     await new Promise((resolve) => nowhere.close(resolve));
     const image = await startImage(t, { BACKEND: "automatic1111", URL: `http://127.0.0.1:${port}` });
@@ -32,7 +34,7 @@ describe("the backend's coming and going", { timeout: 30_000 }, () => {
       void fetch(`${fake.url}${request.url}`).then(async (answer) => response.end(await answer.text()));
     }).listen(port, "127.0.0.1");
     t.after(() => relay.close());
-    await until(async () => (await image.get("/readyz")).status === 200);
+    await waitFor("it is ready", async () => (await image.get("/readyz")).status === 200);
     const { body: models } = await image.get("/v1/models");
     // The one that is loaded stands first.
     assert.deepEqual(
@@ -65,13 +67,13 @@ describe("the backend's coming and going", { timeout: 30_000 }, () => {
   });
 });
 
-describe("ComfyUI", { timeout: 30_000 }, () => {
+describe("ComfyUI", { timeout: 60_000 }, () => {
   // proves: image.progress
   it("shows previews on the way", async (t) => {
     const fake = await startFakeComfyUi(t, { isNew: true, isQuick: false });
     const image = await startImage(t, { URL: fake.url });
     const streamed = image.post("generations", { model, prompt: "a cat", stream: true, partial_images: 1 });
-    await until(() => fake.heard.some(({ route }) => route.startsWith("GET /history")));
+    await waitFor("a look at the work", () => fake.heard.some(({ route }) => route.startsWith("GET /history")));
     // Half of the way is said, and a preview, before it may end.
     const response = await streamed;
     fake.finish();
@@ -94,9 +96,9 @@ describe("ComfyUI", { timeout: 30_000 }, () => {
     });
     const leaving = new AbortController();
     const asked = image.post("generations", { model, prompt: "a cat" }, leaving.signal).catch(() => {});
-    await until(() => fake.heard.filter(({ route }) => route === "POST /prompt").length === 2);
+    await waitFor("both orders", () => fake.heard.filter(({ route }) => route === "POST /prompt").length === 2);
     leaving.abort();
-    await until(async () => (await image.active()) === 0);
+    await waitFor("its slot is free", async () => (await image.active()) === 0);
     await asked;
     const { queue_running: running, queue_pending: pending } = (await (
       await fetch(`${fake.url}/queue`)
@@ -109,7 +111,7 @@ describe("ComfyUI", { timeout: 30_000 }, () => {
     const fake = await startFakeComfyUi(t, { isQuick: false });
     const image = await startImage(t, { URL: fake.url });
     const asked = image.ask("generations", { model, prompt: "a cat" });
-    await until(() => fake.heard.some(({ route }) => route === "POST /prompt"));
+    await waitFor("an order", () => fake.heard.some(({ route }) => route === "POST /prompt"));
     fake.restart();
     const { status, body } = await asked;
     assert.deepEqual([status, body.error.code], [502, "backend_disconnected"]);
@@ -135,7 +137,7 @@ describe("ComfyUI", { timeout: 30_000 }, () => {
   });
 });
 
-describe("a server of OpenAI's shape", { timeout: 30_000 }, () => {
+describe("a server of OpenAI's shape", { timeout: 60_000 }, () => {
   const ask = async (t: TestContext, links: string) => {
     const fake = await startFakeOpenAiImages(t, { links });
     const image = await startImage(t, { BACKEND: "openai", URL: fake.url });
@@ -155,7 +157,7 @@ describe("a server of OpenAI's shape", { timeout: 30_000 }, () => {
 });
 
 // proves: image.requests
-it("says which field of a request is wrong", { timeout: 30_000 }, async (t) => {
+it("says which field of a request is wrong", { timeout: 60_000 }, async (t) => {
   const fake = await startFakeAutomatic1111(t);
   const image = await startImage(t, { BACKEND: "automatic1111", URL: fake.url });
   const base = { model: "dreamshaper_8", prompt: "a cat" };

@@ -25,7 +25,7 @@ function fakePool(loadedMax: number, open = async (_id: string): Promise<void> =
   return { pool, events };
 }
 
-describe("the model pool", { timeout: 5_000 }, () => {
+describe("the model pool", { timeout: 60_000 }, () => {
   it("opens a model once for many", async () => {
     const { pool, events } = fakePool(1);
     const leases = await Promise.all([1, 2, 3].map(() => pool.acquire("a", forever)));

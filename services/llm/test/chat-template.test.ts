@@ -12,7 +12,7 @@ import { renderChat } from "../src/chat-template.ts";
 import { startLlama } from "../src/llama-runtime.ts";
 import { type ModelFacts, readModelFacts } from "../src/model-facts.ts";
 
-describe("chat prompts", { timeout: 30_000 }, () => {
+describe("chat prompts", { timeout: 60_000 }, () => {
   let directory: string;
   let llama: Llama;
   let model: LlamaModel;

@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger } from "nexus/base";
 import { runConformance } from "nexus/contract";
 import { createJobService, readServiceEnvironment, runService } from "nexus/service-kit";
 import { startFakeComfyUi } from "../../../test/fakes/fake-comfyui-jobs.ts";
 import { type Heard, type Json, startFake } from "../../../test/fakes/fake-http-server.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { openBackend } from "../src/open-backend.ts";
 import { readMusicSettings } from "../src/settings.ts";
 
@@ -41,7 +41,7 @@ async function startMusic(t: TestContext, settings: Readonly<Record<string, stri
     const said: Json = type.startsWith("application/json") ? await response.json() : await response.text();
     return { status: response.status, type, body: said };
   };
-  while ((await ask("GET", "/readyz")).body.state === "starting") await pause(10);
+  await waitFor("it knows its backend", async () => (await ask("GET", "/readyz")).body.state !== "starting");
   return { url: running.url, ask, close: () => running.close() };
 }
 
@@ -95,7 +95,7 @@ async function startFakeAceStep(t: TestContext) {
   return { ...(await startFake(t, answer)), looks };
 }
 
-describe("ACE-Step", { timeout: 30_000 }, () => {
+describe("ACE-Step", { timeout: 60_000 }, () => {
   // proves: music.backends
   it("makes music of a text and lyrics", async (t) => {
     const fake = await startFakeAceStep(t);
@@ -144,7 +144,7 @@ describe("ACE-Step", { timeout: 30_000 }, () => {
   });
 });
 
-describe("ComfyUI", { timeout: 30_000 }, () => {
+describe("ComfyUI", { timeout: 60_000 }, () => {
   const begin = async (t: TestContext) => {
     const path = join(await directoryOf(t), "ace-step.json");
     const inputs = { tags: "%prompt%", lyrics: "%lyrics%", seconds: "%seconds%" };

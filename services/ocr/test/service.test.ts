@@ -141,7 +141,7 @@ describe("work that takes long", { timeout: 60_000 }, () => {
 });
 
 // proves: ocr.languages
-it("is not ready without the data of its languages, and says what to do", { timeout: 30_000 }, async (t) => {
+it("is not ready without the data of its languages, and says what to do", { timeout: 60_000 }, async (t) => {
   const without = await startOcr(t, { languages: ["xxx"] });
   const { status, body } = await without.get("/readyz");
   assert.deepEqual([status, body.state], [503, "failed"]);

@@ -96,7 +96,7 @@ describe(`rerank with the real ${embedder}`, { timeout: 110_000, skip: await mis
   });
 });
 
-test("a model that reads pairs is used as such", { timeout: 40_000 }, async (t) => {
+test("a model that reads pairs is used as such", { timeout: 60_000 }, async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "nexus-rerank-"));
   t.after(() => rm(directory, { recursive: true, force: true }));
   await writeFile(join(directory, "tiny.gguf"), tinyEncoder("pairs"));

@@ -6,7 +6,7 @@ import { Engine } from "./engine-process.ts";
 import { preparePiper } from "./piper-files.ts";
 import { espeakModelId, type SpeechSettings } from "./settings.ts";
 import { speak, type Voice } from "./speak.ts";
-import { espeakVoice, openAiVoices, shownLanguages } from "./voices.ts";
+import { checkEnglish, espeakVoice, openAiVoices, shownLanguages } from "./voices.ts";
 
 export interface SpeechServiceOptions {
   readonly settings: SpeechSettings;
@@ -137,8 +137,11 @@ function piperModel(
     description: entry.description,
     license: entry.license,
   };
-  // It has one voice: whichever of OpenAI's a client names, that is the one it hears.
-  return { engine, nameOf: () => "", published };
+  const nameOf = (wanted: string) => {
+    checkEnglish(wanted, entry.id);
+    return "";
+  };
+  return { engine, nameOf, published };
 }
 
 const uiOptions = [
@@ -149,7 +152,7 @@ const uiOptions = [
     type: "enum" as const,
     default: "alloy",
     values: [...Object.keys(openAiVoices), ...shownLanguages],
-    description: "Of espeak-ng, with `+f2` or `+m3` for others of a language. A Piper voice has one.",
+    description: "Of espeak-ng, with `+f2` or `+m3` for others of a language. A Piper voice is one, and English.",
   },
   { key: "speed", label: "Speed", type: "number" as const, default: 1, min: 0.25, max: 4 },
   { key: "response_format", label: "Format", type: "enum" as const, default: "mp3", values: Object.keys(soundFormats) },

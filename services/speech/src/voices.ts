@@ -1,4 +1,5 @@
 import { NexusError } from "nexus/base";
+import { espeakModelId } from "./settings.ts";
 
 /** OpenAI's voices, as the nearest that eSpeak NG has: an accent, and `+` one of its variants. */
 export const openAiVoices: Readonly<Record<string, string>> = {
@@ -45,6 +46,19 @@ export function espeakVoice(name: string): string {
   const voice = openAiVoices[name.toLowerCase()] ?? name;
   if (voicePattern.test(voice)) return voice;
   throw unknownVoice(name);
+}
+
+/**
+ * Lets a client have the one voice of an English model: under any of OpenAI's names, and under the tag of its language.
+ * @throws NexusError `invalid_request` for other languages, which it would read as if they were English.
+ */
+export function checkEnglish(name: string, model: string): void {
+  if (/^en(?:[-+]|$)/.test(espeakVoice(name))) return;
+  throw new NexusError(
+    "invalid_request",
+    `${model} speaks English only. The model ${espeakModelId} has the voice ${JSON.stringify(name)}.`,
+    { param: "voice" },
+  );
 }
 
 export function unknownVoice(name: string): NexusError {

@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger } from "nexus/base";
 import { runConformance } from "nexus/contract";
 import { createJobService, readServiceEnvironment, runService } from "nexus/service-kit";
 import { startFakeComfyUi } from "../../../test/fakes/fake-comfyui-jobs.ts";
 import { type Heard, type Json, startFake } from "../../../test/fakes/fake-http-server.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { openBackend } from "../src/open-backend.ts";
 import { readVideoSettings } from "../src/settings.ts";
 
@@ -41,7 +41,7 @@ async function startVideo(t: TestContext, settings: Readonly<Record<string, stri
     const said: Json = type.startsWith("application/json") ? await response.json() : await response.text();
     return { status: response.status, type, body: said };
   };
-  while ((await ask("GET", "/readyz")).body.state === "starting") await pause(10);
+  await waitFor("it knows its backend", async () => (await ask("GET", "/readyz")).body.state !== "starting");
   return { url: running.url, ask, close: () => running.close() };
 }
 
@@ -95,7 +95,7 @@ async function startFakeVideos(t: TestContext) {
   return { ...(await startFake(t, answer)), looks };
 }
 
-describe("a server of OpenAI's shape", { timeout: 30_000 }, () => {
+describe("a server of OpenAI's shape", { timeout: 60_000 }, () => {
   // proves: video.backends
   it("makes films of texts, pictures and films", async (t) => {
     const fake = await startFakeVideos(t);
@@ -151,7 +151,7 @@ describe("a server of OpenAI's shape", { timeout: 30_000 }, () => {
   });
 });
 
-describe("ComfyUI", { timeout: 30_000 }, () => {
+describe("ComfyUI", { timeout: 60_000 }, () => {
   const begin = async (t: TestContext) => {
     const path = join(await directoryOf(t), "wan-t2v.json");
     const inputs = { text: "%prompt%", length: "%frames%", width: "%width%", seed: "%seed%" };

@@ -1,7 +1,7 @@
 import type { TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger } from "nexus/base";
 import { readServiceEnvironment, runService } from "nexus/service-kit";
+import { waitFor } from "../../../../test/support/wait-for.ts";
 import { createImageService } from "../../src/create-image-service.ts";
 import { openBackend } from "../../src/open-backend.ts";
 import { readImageSettings } from "../../src/settings.ts";
@@ -41,7 +41,7 @@ export async function startImage(
         : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
       ...(signal === undefined ? {} : { signal }),
     });
-  while ((await get("/readyz")).body.state === "starting") await pause(20);
+  await waitFor("it knows its backend", async () => (await get("/readyz")).body.state !== "starting");
   return {
     url: running.url,
     get,
@@ -58,9 +58,4 @@ export async function startImage(
 export async function eventsOf(response: Response): Promise<readonly Json[]> {
   const text = await response.text();
   return [...text.matchAll(/^data: (.*)$/gm)].map(([, data = ""]) => JSON.parse(data));
-}
-
-/** Looks until it is so; the test's own deadline bounds it. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await pause(5);
 }

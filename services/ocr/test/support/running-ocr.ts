@@ -1,7 +1,7 @@
 import type { TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { silentLogger } from "nexus/base";
 import { readServiceEnvironment, runService } from "nexus/service-kit";
+import { waitFor } from "../../../../test/support/wait-for.ts";
 import { createOcrService } from "../../src/create-ocr-service.ts";
 import { type OcrSettings, readOcrSettings } from "../../src/settings.ts";
 
@@ -29,7 +29,7 @@ export async function startOcr(t: TestContext, settings: Partial<OcrSettings> = 
   t.after(() => running.close());
   const answerOf = async (response: Response) => ({ status: response.status, body: (await response.json()) as Answer });
   const get = async (path: string) => await answerOf(await fetch(`${running.url}${path}`));
-  while ((await get("/readyz")).body.state === "starting") await pause(20);
+  await waitFor("it has loaded", async () => (await get("/readyz")).body.state !== "starting");
   return {
     url: running.url,
     get,
