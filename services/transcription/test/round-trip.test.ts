@@ -10,6 +10,7 @@ import {
   sharedModelsDirectory,
   startService,
 } from "../../../test/support/running-service.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { createSpeechService } from "../../speech/src/create-speech-service.ts";
 import { createTranscriptionService } from "../src/create-transcription-service.ts";
 
@@ -88,11 +89,8 @@ describe("a text is spoken and written down again", { timeout: 170_000, skip }, 
   };
   /** The neural voice loads in the background; eSpeak NG speaks at once. */
   const voiceLoaded = async (): Promise<void> => {
-    const giveUp = AbortSignal.timeout(90_000);
-    while (!JSON.stringify((await speech.get("/v1/models")).body).includes(voice)) {
-      giveUp.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    const isListed = async () => JSON.stringify((await speech.get("/v1/models")).body).includes(voice);
+    await waitFor("the voice", isListed, 90_000);
   };
 
   // proves: services.speech, services.transcription
@@ -102,6 +100,9 @@ describe("a text is spoken and written down again", { timeout: 170_000, skip }, 
     const { text: written } = (await (await write(sound)).json()) as { text: string };
     // Measured in eight tries, as the voice varies: 0 of 20 words were wrong in five, 2 or 3 in three.
     assert.ok(wordErrors(text, written) <= 0.2, written);
+    const german = await ask({ model: voice, voice: "de" });
+    assert.equal(german.status, 400);
+    assert.match(await german.text(), /English only. The model espeak-ng has the voice/);
   });
 
   it("a machine's voice is understood for the most part, in every format", async () => {
@@ -158,12 +159,10 @@ describe("a text is spoken and written down again", { timeout: 170_000, skip }, 
     assert.ok((first?.value?.length ?? 0) > 20_000);
     const leftAt = performance.now();
     controller.abort();
-    for (;;) {
-      const metrics = await (await fetch(`${speech.url}/metrics`)).text();
-      if (/nexus_service_slots_active 0/.test(metrics)) break;
-      assert.ok(performance.now() - leftAt < 5_000, "its slot is still taken");
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await waitFor("its slot is free", async () =>
+      /nexus_service_slots_active 0/.test(await (await fetch(`${speech.url}/metrics`)).text()),
+    );
+    assert.ok(performance.now() - leftAt < 5_000, "its slot was taken for long");
     assert.equal((await ask({ model: voice, input: "Again.", response_format: "wav" })).status, 200);
   });
 
