@@ -43,7 +43,7 @@ describe("pullModel", { timeout: 60_000 }, () => {
       environment: { PATH: directory },
       signal: how.signal ?? new AbortController().signal,
       log: silentLogger,
-      timeouts: { connectMs: 500, stallMs: how.stallMs ?? 2_000 },
+      timeouts: { connectMs: 10_000, stallMs: how.stallMs ?? 10_000 },
       ...(how.onProgress === undefined ? {} : { onProgress: how.onProgress }),
     });
   };

@@ -86,7 +86,7 @@ describe("keys that a command prints", { timeout: 60_000 }, () => {
 
   it("leave nothing behind of a command that hangs", async () => {
     const file = join(directory, "pid");
-    const hanging = resolving(`sleep 60 & echo $! > ${file}; sleep 60`, { timeoutMs: 1_000 });
+    const hanging = resolving(`sleep 60 & echo $! > ${file}; sleep 60`, { timeoutMs: 3_000 });
     assert.match(await complaint(hanging()), /does not end/);
     const pid = Number(readFileSync(file, "utf8"));
     // The signal was sent; it takes the kernel a moment.

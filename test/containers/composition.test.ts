@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { type Composition, composed, imageOf, openComposition } from "../support/composition.ts";
 import { hasBaseParts } from "../support/container-base.ts";
 import { canStartDocker } from "../support/docker-engine.ts";
 import { needs } from "../support/needs.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Building three images takes a minute on two idle cores, and they are seldom idle here. */
 const openMs = 400_000;
@@ -41,12 +41,13 @@ describe("the composition of deploy/compose", {
   const chat = { model: "tiny", messages: [{ role: "user", content: "Say hello." }], max_tokens: 8 };
   /** Asks until it is answered: after a restart the gateway finds out within seconds. */
   const asked = async (path: string, body: object) => {
-    for (const giveUp = AbortSignal.timeout(45_000); ; giveUp.throwIfAborted()) {
+    const look = async () => {
       const answer = await ask(path, body).catch(() => undefined);
-      if (answer?.status === 200) return await answer.json();
+      if (answer?.status === 200) return answer;
       await answer?.body?.cancel();
-      await pause(200);
-    }
+      return false;
+    };
+    return await (await waitFor("an answer", look, 60_000)).json();
   };
 
   // proves: containers.composition
@@ -132,11 +133,10 @@ describe("the composition of deploy/compose", {
     for (const service of ["llm", "gateway"]) {
       const before = await up.inspect(service);
       process.kill(before.State.Pid, "SIGKILL");
-      for (const giveUp = AbortSignal.timeout(30_000); ; giveUp.throwIfAborted()) {
+      await waitFor("its next start", async () => {
         const { RestartCount, State } = await up.inspect(service);
-        if (RestartCount > before.RestartCount && State.Running) break;
-        await pause(50);
-      }
+        return RestartCount > before.RestartCount && State.Running;
+      });
       await asked("chat/completions", chat);
       await up.healthy(service);
     }
@@ -171,11 +171,11 @@ describe("the composition of deploy/compose", {
     const memory = ["/tmp", "/data:uid=4321,mode=0700"].flatMap((place) => ["--tmpfs", place]);
     const hardened = ["--read-only", "--cap-drop", "ALL", "--user", "4321:4321", "--network", "none", ...memory];
     const id = (await engine.docker("run", "--detach", ...hardened, imageOf("gateway"))).trim();
-    for (const giveUp = AbortSignal.timeout(45_000); ; giveUp.throwIfAborted()) {
+    const isReady = async () => {
       const text = await engine.docker("exec", id, "nexus", "status", "--json").catch(() => "{}");
-      if ((JSON.parse(text) as { state?: string }).state === "ready") break;
-      await pause(250);
-    }
+      return (JSON.parse(text) as { state?: string }).state === "ready";
+    };
+    await waitFor("it is ready", isReady, 60_000);
     await engine.docker("stop", "--time", "40", id);
     assert.equal((await engine.docker("inspect", "--format", "{{.State.ExitCode}}", id)).trim(), "0");
   });

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { fakeAnthropic } from "./fake-anthropic.ts";
-import { type FakeClient, type FakeFaults, pauseUnlessGone, writeFaulty } from "./fake-faults.ts";
+import { type FakeClient, type FakeFaults, waitForFirstByte, writeFaulty } from "./fake-faults.ts";
 import { defaultWords } from "./fake-generation.ts";
 import { generatedPath, png } from "./fake-images.ts";
 import { fakeLlamaCpp } from "./fake-llama-cpp.ts";
@@ -82,7 +82,7 @@ export interface FakeBackend {
   readonly connections: number;
   /** Changes the behaviour from the next request on; `faults` are replaced as a whole. */
   set(options: Omit<FakeBackendOptions, "port">): void;
-  /** Resolves when `condition` holds, looked at after every event. Rejects after `timeoutMs`, default 5 s. */
+  /** Resolves when `condition` holds, looked at after every event. Rejects after `timeoutMs`, default 30 s. */
   until(condition: (backend: FakeBackend) => boolean, timeoutMs?: number): Promise<void>;
   /** Resets every open connection; the server goes on. */
   killConnections(): void;
@@ -156,15 +156,24 @@ class RunningFake implements FakeBackend {
 
   until(condition: (backend: FakeBackend) => boolean, timeoutMs = 30_000): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const giveUp = () => {
         this.#watchers.delete(look);
         const { generations, inFlight, aborted, connections } = this;
         const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
         reject(new Error(`the fake backend did not come to that within ${timeoutMs} ms: ${seen}`));
-      }, timeoutMs);
+      };
+      // In steps: a moment in which this process has no processor, and so hears of nothing, counts as one of them.
+      const stepMs = 20;
+      let leftMs = timeoutMs;
+      const timer = setInterval(() => {
+        leftMs -= stepMs;
+        if (leftMs > 0) return;
+        clearInterval(timer);
+        giveUp();
+      }, stepMs);
       const look = () => {
         if (!condition(this)) return;
-        clearTimeout(timer);
+        clearInterval(timer);
         this.#watchers.delete(look);
         resolve();
       };
@@ -353,7 +362,7 @@ class RunningFake implements FakeBackend {
 
   async #write(request: FakeRequest, response: ServerResponse, client: FakeClient): Promise<void> {
     const faults = this.#faultsLeft-- > 0 ? (this.#options.faults ?? {}) : {};
-    if (faults.headersFirst !== true) await pauseUnlessGone(faults.delayFirstByteMs, client.gone);
+    if (faults.headersFirst !== true) await waitForFirstByte(faults, client.gone);
     if (faults.resetBeforeHeaders === true) return client.reset();
     if (faults.status !== undefined) return send(response, faults.status, this.#surface.headers);
     const { operation = "videos.list" } = request;

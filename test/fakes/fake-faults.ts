@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { FakeAnswer } from "./fake-surface.ts";
@@ -12,6 +13,8 @@ export interface FakeFaults {
   readonly status?: FakeAnswer & { readonly status: number };
   /** Pause before the first byte of the body, and of the headers too unless `headersFirst`. */
   readonly delayFirstByteMs?: number;
+  /** Waits for this before the first byte, after the pause: what shall be under way until a test lets it go. */
+  readonly heldUntil?: Promise<unknown>;
   /** Sends the headers before the pause, as servers do that begin a stream before they compute. */
   readonly headersFirst?: boolean;
   /** Pause between the pieces of a stream. */
@@ -59,7 +62,7 @@ export async function writeFaulty(
   response.writeHead(200, content.isStream ? content.headers : { ...content.headers, "content-length": wholeBytes });
   if (faults.headersFirst === true) {
     response.flushHeaders();
-    await pauseUnlessGone(faults.delayFirstByteMs, gone);
+    await waitForFirstByte(faults, gone);
   }
   const cuts = cutter(faults);
   // An answer at once comes in two halves, so it breaks off after the first one at the latest.
@@ -79,6 +82,12 @@ export async function writeFaulty(
     if (gone.aborted) return;
   }
   response.end();
+}
+
+/** The pause before the first byte; not longer than the client waits. */
+export async function waitForFirstByte({ delayFirstByteMs, heldUntil }: FakeFaults, gone: AbortSignal): Promise<void> {
+  await pauseUnlessGone(delayFirstByteMs, gone);
+  if (heldUntil !== undefined && !gone.aborted) await Promise.race([heldUntil, once(gone, "abort")]);
 }
 
 /** Waits, but not longer than the client does. */

@@ -4,12 +4,15 @@ import { dirname } from "node:path";
 import { describe, it } from "node:test";
 import { NexusError } from "../../src/base/errors.ts";
 import { instanceRecordBytesMax } from "../../src/contract/instance-record.ts";
+import { defaultProbeLimits } from "../../src/dialects/probe.ts";
 import { fakeKinds } from "../fakes/fake-backend.ts";
 import { attachHarness } from "../support/attach.ts";
 import { makeRecord } from "../support/records.ts";
 
 const steadyMs = 10_000;
 const hurriedMs = 1_000;
+/** For servers that do not answer. */
+const hasty = { ...defaultProbeLimits, answerMs: 1_000 };
 
 /** The refusal that a promise ends with. */
 async function refusal(promise: Promise<unknown>): Promise<NexusError> {
@@ -75,7 +78,7 @@ describe("attach", { timeout: 60_000 }, () => {
   });
 
   it("refuses what it cannot use and says why", async (test) => {
-    const { attacher, backend, registry } = attachHarness(test);
+    const { attacher, backend, registry } = attachHarness(test, { probeLimits: hasty });
     const stranger = await backend("openai-compatible", { overrides: { "GET /v1/models": { body: "<html>" } } });
     const unknown = await refusal(attacher.attach({ url: stranger.url }));
     assert.equal(unknown.code, "backend_unrecognised");
@@ -194,7 +197,7 @@ describe("an attached server", { timeout: 60_000 }, () => {
   });
 
   it("is not called failed for one lost answer, but for three", async (test) => {
-    const { attacher, backend, clock, record, until } = attachHarness(test);
+    const { attacher, backend, clock, record, until } = attachHarness(test, { probeLimits: hasty });
     const server = await backend("vllm");
     await attacher.attach({ url: server.url, name: "box" });
     await until(() => record("vllm/box")?.state === "ready");

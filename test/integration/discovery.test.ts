@@ -5,6 +5,7 @@ import { createDiscovery } from "../../src/attach/discovery.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import type { FakeBackend } from "../fakes/fake-backend.ts";
 import { type AttachHarness, attachHarness } from "../support/attach.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const intervalMs = 15_000;
 
@@ -41,18 +42,19 @@ describe("discovery", { timeout: 60_000 }, () => {
     await until(() => names(harness).includes(`ollama-${ollama.port}`));
     assert.equal(harness.attacher.list()[0]?.source, "discovery");
     await harness.backend("llama-cpp", { port: later.port });
-    await until(() => clock.pending > 0);
-    await clock.tick(intervalMs);
-    await until(() => registry.current().instances.size === 2);
+    await waitFor("the other one", async () => {
+      await clock.tick(1_000);
+      return registry.current().instances.size === 2;
+    });
     const elsewhere = await harness.backend("vllm");
     await harness.attacher.attach({ url: elsewhere.url, name: "by-hand" });
     assert.doesNotMatch(readFileSync(harness.storePath, "utf8"), /ollama|llama-cpp/);
     await harness.attacher.detach("by-hand");
     await ollama.close();
-    for (let seconds = 0; seconds < 90 && names(harness).length === 2; seconds += 1) {
+    await waitFor("it is forgotten", async () => {
       await clock.tick(1_000);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+      return names(harness).length === 1;
+    });
     await until(() => registry.current().instances.size === 1);
     assert.deepEqual(names(harness), [`llama-cpp-${later.port}`]);
     assert.deepEqual([ollama.generations, ollama.loads], [0, 0]);

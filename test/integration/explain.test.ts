@@ -95,16 +95,19 @@ test("a record has the attempts that were under way when the request ended", asy
     gateway.view.set([recordOf(backend, { service: "slow" })]);
     const late = await gateway.fetch("/v1/chat/completions", {
       body: question,
-      headers: { "x-nexus-timeout-ms": "100", "x-request-id": "too-late" },
+      headers: { "x-nexus-timeout-ms": "1000", "x-request-id": "too-late" },
     });
     assert.equal(late.status, 504);
     assert.equal(late.headers.get("x-nexus-attempts"), "1");
     await late.text();
+    const leaving = new AbortController();
     const gone = gateway.fetch("/v1/chat/completions", {
       body: question,
       headers: { "x-request-id": "gone" },
-      signal: AbortSignal.timeout(150),
+      signal: leaving.signal,
     });
+    await backend.until(({ inFlight }) => inFlight === 1);
+    setTimeout(() => leaving.abort(), 100);
     await assert.rejects(gone);
     for (const id of ["too-late", "gone"]) {
       const { attempts } = await recordFor(gateway, id);

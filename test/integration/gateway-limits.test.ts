@@ -4,6 +4,7 @@ import type { Limits } from "../../src/keys/key-record.ts";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { postText, rawSocket } from "../support/raw-socket.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const messages = [{ role: "user", content: "one two three" }];
 const question = { model: "tiny", messages, max_tokens: 4 };
@@ -198,7 +199,7 @@ describe("gateway: what its answers say of themselves", () => {
 
   // proves: gateway.answer-headers
   it("who served it, in how many attempts, after how long a wait", async (t) => {
-    const { backends, chat, close } = await start(2);
+    const { backends, gateway, chat, close } = await start(2);
     t.after(close);
     for (const stream of [false, true]) {
       const calm = await chat({ stream });
@@ -207,9 +208,15 @@ describe("gateway: what its answers say of themselves", () => {
       assert.equal(calm.headers.get("x-nexus-attempts"), "1");
       assert.equal(calm.headers.get("x-nexus-queue-ms"), "0");
     }
-    backends[0]?.set({ faults: { delayFirstByteMs: 200 } });
-    backends[1]?.set({ faults: { delayFirstByteMs: 200 } });
-    const answers = await Promise.all([chat(), chat(), chat()]);
+    const letGo = Promise.withResolvers<void>();
+    for (const backend of backends) backend.set({ faults: { heldUntil: letGo.promise } });
+    const asked = Promise.all([chat(), chat(), chat()]);
+    await waitFor("a third that waits", async () =>
+      /^nexus_gateway_requests_waiting 1$/m.test(await gateway.metrics()),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    letGo.resolve();
+    const answers = await asked;
     const waits = answers.map(({ headers }) => Number(headers.get("x-nexus-queue-ms"))).sort((a, b) => a - b);
     assert.deepEqual(waits.slice(0, 2), [0, 0]);
     assert.ok((waits[2] ?? 0) >= 100, `the third waited for ${waits[2]} ms`);
@@ -261,7 +268,7 @@ describe("gateway: what its answers say of themselves", () => {
       assert.equal([...socket.text().matchAll(/HTTP\/1\.1 (\d+)/g)].at(-1)?.[1], String(status));
       return turns;
     };
-    for (let turn = 0; turn < 50; turn++) if (await isAway(gateway)) break;
+    await waitFor("somebody to notice", () => isAway(gateway));
     const least = { refused: Number.POSITIVE_INFINITY, away: Number.POSITIVE_INFINITY };
     for (let turn = 0; turn < 10; turn++) {
       least.refused = Math.min(least.refused, await turnsFor("/v1/embeddings", 400));
@@ -277,7 +284,5 @@ describe("gateway: what its answers say of themselves", () => {
 async function isAway(gateway: TestGateway): Promise<boolean> {
   const answer = await gateway.fetch("/v1/chat/completions", { body: question });
   await answer.text();
-  if (answer.status === 503) return true;
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  return false;
+  return answer.status === 503;
 }

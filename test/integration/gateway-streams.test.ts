@@ -36,19 +36,23 @@ describe("gateway: streams", () => {
   let gateway: TestGateway;
   /** The same with deadlines that a test can wait for; a busy machine would miss them where they are not meant. */
   let hasty: TestGateway;
+  /** With a heartbeat that a test can wait for, and time for what comes after it. */
+  let lively: TestGateway;
   let backend: FakeBackend;
   before(async () => {
     backend = await startFakeBackend("nexus");
     const ejection = { failures: 1_000 };
     gateway = await startTestGateway({ settings: { ejection } });
     hasty = await startTestGateway({
-      settings: { timeouts: { firstTokenMs: 400, stallMs: 400, heartbeatMs: 100 }, ejection },
+      settings: { timeouts: { firstTokenMs: 1_000, stallMs: 1_000, heartbeatMs: 100 }, ejection },
     });
-    for (const one of [gateway, hasty]) one.view.set([recordOf(backend)]);
+    lively = await startTestGateway({ settings: { timeouts: { heartbeatMs: 100 }, ejection } });
+    for (const one of [gateway, hasty, lively]) one.view.set([recordOf(backend)]);
   });
   after(async () => {
     await gateway.close();
     await hasty.close();
+    await lively.close();
     await backend.close();
   });
   const stream = async (faults: FakeFaults = {}, through = gateway) => {
@@ -143,7 +147,7 @@ describe("gateway: streams", () => {
   });
 
   it("keeps a waiting stream open with comments, and still can say that it failed", async () => {
-    const { response, text } = await stream({ delayFirstByteMs: 250 }, hasty);
+    const { response, text } = await stream({ delayFirstByteMs: 250 }, lively);
     assert.equal(response.status, 200);
     assert.match(text, /^: waiting\n\n/);
     assert.deepEqual(readStream(text), { content: wholeText, done: 1, error: undefined });
@@ -220,9 +224,9 @@ describe("gateway: streams", () => {
 
   // proves: gateway.client-gone
   for (const [title, faults, stream_] of [
-    ["before the first byte", { delayFirstByteMs: 300 }, true],
-    ["in the middle of a stream", { chunkDelayMs: 100 }, true],
-    ["of an answer that does not stream", { delayFirstByteMs: 300 }, false],
+    ["before the first byte", { delayFirstByteMs: 60_000 }, true],
+    ["in the middle of a stream", { chunkDelayMs: 60_000 }, true],
+    ["of an answer that does not stream", { delayFirstByteMs: 60_000 }, false],
   ] as const) {
     // proves: gateway.client-gone
     it(`stops the backend when the client leaves ${title}`, async () => {

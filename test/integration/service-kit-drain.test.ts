@@ -6,6 +6,7 @@ import { FakeClock } from "../fakes/fake-clock.ts";
 import { goodService } from "../fakes/good-service.ts";
 import { RecordingRegistry } from "../fakes/recording-registry.ts";
 import { chat, recordingLogger, runInTest } from "../support/run-in-test.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const options = { timeout: 60_000 };
 
@@ -86,8 +87,10 @@ test("draining: out of the registry first, then no new work, open work ends, the
   late.abort();
   left.resolve();
   await seen((line) => line.code === "client_closed");
-  let refused = await chat(running.url);
-  while (refused.status === 200) refused = await chat(running.url, {}, { signal: t.signal });
+  const refused = await waitFor("a refusal", async () => {
+    const answer = await chat(running.url, {}, { signal: t.signal });
+    return answer.status !== 200 && answer;
+  });
   assert.equal(refused.status, 503);
   assert.equal(((await refused.json()) as { error: { code: string } }).error.code, "draining");
   assert.equal((await fetch(`${running.url}/health`)).status, 200);

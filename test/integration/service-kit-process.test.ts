@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { chat } from "../support/run-in-test.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const script = fileURLToPath(new URL("../fakes/kit-process.ts", import.meta.url));
 const options = { timeout: 60_000 };
@@ -61,13 +62,14 @@ test("a second signal ends it at once, with 1", options, async (t) => {
     (response) => response.text().catch(() => "cut"),
     () => "cut",
   );
-  while (
-    !(await (await fetch(`${url}/metrics`, { signal: t.signal })).text()).includes("nexus_service_slots_active 1")
+  await waitFor("it is worked on", async () =>
+    (await (await fetch(`${url}/metrics`, { signal: t.signal })).text()).includes("nexus_service_slots_active 1"),
   );
   child.kill("SIGINT");
-  while (
-    ((await (await fetch(`${url}/readyz`, { signal: t.signal })).json()) as { state: string }).state !== "draining"
-  );
+  await waitFor("it drains", async () => {
+    const { state } = (await (await fetch(`${url}/readyz`, { signal: t.signal })).json()) as { state: string };
+    return state === "draining";
+  });
   child.kill("SIGTERM");
   assert.deepEqual(await ended, [1, null]);
   assert.equal(await asked, "cut");

@@ -12,6 +12,7 @@ import { startTestGateway } from "../support/gateway.ts";
 import { rawSocket } from "../support/raw-socket.ts";
 import { makeRecord } from "../support/records.ts";
 import { recordingLogger, runInTest } from "../support/run-in-test.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const options = { timeout: 60_000 };
 
@@ -219,7 +220,9 @@ test(
     const { log, seen } = recordingLogger();
     const { url } = await runInTest(t, talker(), { log });
     const queued = async (count: number) => {
-      while (!(await (await fetch(`${url}/metrics`, { signal: t.signal })).text()).includes(`queue_depth ${count}\n`));
+      await waitFor(`${count} in the queue`, async () =>
+        (await (await fetch(`${url}/metrics`, { signal: t.signal })).text()).includes(`queue_depth ${count}\n`),
+      );
     };
     const first = await converse(t, url);
     const gone = connect(url);
@@ -275,7 +278,7 @@ test("a conversation goes through the gateway to a service of the kit", options,
   assert.equal(((await until("response.done")).response as Said).status, "completed");
   socket.close(1000);
   assert.equal(await end, 1000);
-  while ((await slotsActive(url)) > 0);
+  await waitFor("its slot is free", async () => (await slotsActive(url)) === 0);
 });
 
 // proves: contract.realtime, contract.drain
@@ -331,5 +334,5 @@ test("a client that answers no ping is given up, one that does is not", options,
   const frozen = await converse(t, url);
   frozen.socket.pause();
   for (let turn = 0; turn < 3; turn++) await clock.tick(10_000);
-  while ((await slotsActive(url)) > 0);
+  await waitFor("its slot is free", async () => (await slotsActive(url)) === 0);
 });

@@ -5,6 +5,7 @@ import { WebSocket } from "ws";
 import { type Operation, operations } from "../../src/contract/operations.ts";
 import { type FakeBackend, startFakeBackend } from "../fakes/fake-backend.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** The goal: how soon the backend must hear of it. */
 const cancelledMs = 1_000;
@@ -113,7 +114,7 @@ function toForm(fields: Body): FormData {
 
 /** That it was counted as what it is, in the log, in the metrics and in its record. */
 async function assertCounted(gateway: TestGateway, operation: string, id: string): Promise<void> {
-  const line = await eventually(() =>
+  const line = await waitFor("its line", () =>
     gateway.lines.find(({ message, fields }) => message === "request completed" && fields.request_id === id),
   );
   assert.equal(line.fields.status, 499);
@@ -127,16 +128,7 @@ async function assertCounted(gateway: TestGateway, operation: string, id: string
 }
 
 async function untilOneWaits(gateway: TestGateway): Promise<void> {
-  await eventually(async () => /^nexus_gateway_requests_waiting 1$/m.exec(await gateway.metrics()) ?? undefined);
-}
-
-async function eventually<T>(find: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (const deadline = performance.now() + cancelledMs; ; ) {
-    const found = await find();
-    if (found !== undefined) return found;
-    if (performance.now() > deadline) throw new Error("did not come in time");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await waitFor("one that waits", async () => /^nexus_gateway_requests_waiting 1$/m.test(await gateway.metrics()));
 }
 
 const everyDomain = [

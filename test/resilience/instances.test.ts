@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { startBackendProcess } from "../support/backend-process.ts";
 import { recordOf, startTestGateway, type TestGateway } from "../support/gateway.ts";
 import { scenarioMs, sized } from "../support/size.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const question = { model: "tiny", messages: [{ role: "user", content: "hi" }], stream: true };
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -102,14 +103,14 @@ test("R3: an idle gateway takes a dead instance out by itself, and takes it back
     const before = changes("instance unready");
     await a.signal("SIGSTOP");
     // Nobody asks anything meanwhile: the probes alone find out, within three of them.
-    for (let waited = 0; waited < 60 && changes("instance unready") === before; waited++) await pause(100);
+    await waitFor("a probe", () => changes("instance unready") > before);
     assert.equal(changes("instance unready"), before + 1);
     const seen = await Promise.all(Array.from({ length: 10 }, () => stream(gateway)));
     assert.deepEqual(new Set(seen.map(({ end }) => end)), new Set(["whole"]));
     assert.equal(countAttempts(gateway, "a"), 0, "a request met the dead instance");
     const back = changes("instance ready");
     await a.signal("SIGCONT");
-    for (let waited = 0; waited < 60 && changes("instance ready") === back; waited++) await pause(100);
+    await waitFor("a probe", () => changes("instance ready") > back);
     assert.equal(changes("instance ready"), back + 1);
   }
 });

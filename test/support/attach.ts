@@ -6,7 +6,6 @@ import { type Attacher, type AttacherOptions, createAttacher } from "../../src/a
 import { silentLogger } from "../../src/base/logger.ts";
 import { createSecretResolver } from "../../src/config/secrets.ts";
 import type { InstanceRecord } from "../../src/contract/instance-record.ts";
-import { defaultProbeLimits } from "../../src/dialects/probe.ts";
 import { createEmbeddedRegistry, type EmbeddedRegistry } from "../../src/registry/embedded-registry.ts";
 import { type FakeBackend, type FakeBackendOptions, type FakeKind, startFakeBackend } from "../fakes/fake-backend.ts";
 import { FakeClock } from "../fakes/fake-clock.ts";
@@ -44,7 +43,6 @@ function build(test: TestContext, options: Partial<AttacherOptions> & { storePat
     log: silentLogger,
     resolveSecret: createSecretResolver(environment),
     hostId: "desk",
-    probeLimits: { ...defaultProbeLimits, answerMs: 500 },
     random: () => 0.5,
     ...options,
   });

@@ -2,13 +2,13 @@ import { chown, copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { silentLogger } from "../../src/base/logger.ts";
 import { addModel, defaultEmbeddingModelId, pullModel } from "../../src/blobs/index.ts";
 import { makeBaseImage } from "./container-base.ts";
 import { type DockerEngine, startDockerEngine } from "./docker-engine.ts";
 import { writeTinyGguf } from "./tiny-gguf.ts";
+import { waitFor } from "./wait-for.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const directory = join(root, "deploy", "compose");
@@ -107,11 +107,11 @@ export async function openComposition(): Promise<Composition> {
     container,
     inspect,
     async healthy(service) {
-      for (const giveUp = AbortSignal.timeout(60_000); ; giveUp.throwIfAborted()) {
+      const look = async () => {
         const found = await inspect(service);
-        if (found.State.Running && found.State.Health?.Status === "healthy") return found;
-        await pause(250);
-      }
+        return found.State.Running && found.State.Health?.Status === "healthy" && found;
+      };
+      return await waitFor(`${service} is healthy`, look, 60_000);
     },
     close: () => ended.disposeAsync(),
   };

@@ -13,12 +13,15 @@ import { processFiles } from "../../src/supervisor/run-file.ts";
 
 export const fakeChild = resolve(import.meta.dirname, "../fakes/fake-child.ts");
 
-/** Ten times as fast as the default, so that what takes seconds can be watched in tests. */
+/**
+ * Ten times as fast as the default, so that what takes seconds can be watched in tests. Only the time to answer in is
+ * that of a busy machine.
+ */
 export const fastPolicy: SupervisionPolicy = {
   ...defaultSupervisionPolicy,
   backoffMinMs: 50,
   healthIntervalMs: 300,
-  probeTimeoutMs: 200,
+  probeTimeoutMs: 1_000,
   hungStopGraceMs: 200,
   readyIntervalMs: 50,
 };

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { waitFor } from "../support/wait-for.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -238,11 +239,9 @@ describe("the bootstrap", { timeout: 60_000 }, () => {
   });
 
   /** The process that the lock names beside this bootstrap; an earlier one's lock may still lie there. */
-  const npmPid = async (bootstrap: number | undefined) => {
-    for (;;) {
+  const npmPid = (bootstrap: number | undefined) =>
+    waitFor("npm", async () => {
       const [holder, pid] = JSON.parse(await readFile(join(clone, ".install.lock"), "utf8").catch(() => "[]"));
-      if (holder === bootstrap && typeof pid === "number") return pid;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+      return holder === bootstrap && typeof pid === "number" && pid;
+    });
 });

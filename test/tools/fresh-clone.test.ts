@@ -12,6 +12,7 @@ import { addModel } from "../../src/blobs/index.ts";
 import { nexus } from "../support/command-line.ts";
 import { needs } from "../support/needs.ts";
 import { writeTinyGguf } from "../support/tiny-gguf.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL("../..", import.meta.url));
@@ -76,5 +77,5 @@ test("`npm start` in a fresh clone is all that it takes to be answered", {
   // As a terminal's Ctrl-C: it reaches npm, its shell and Nexus.
   process.kill(-(child.pid ?? Number.NaN), "SIGINT");
   await ended;
-  while (existsSync(join(data, "run", "parent.json"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  await waitFor("its end", () => !existsSync(join(data, "run", "parent.json")));
 });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { startLlm } from "./support/running-service.ts";
 import { tinyId, tinyModels } from "./support/test-models.ts";
 
@@ -30,11 +31,11 @@ it("generates no more at once than it says, lets a bounded number wait, and refu
     const read = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
     return [read("nexus_service_slots_active"), read("nexus_service_queue_depth")];
   };
-  let seen = await gauges();
-  while (seen[1] !== queueMax) {
-    assert.equal(seen[0], 2);
-    seen = await gauges();
-  }
+  await waitFor("a full queue", async () => {
+    const [active, depth] = await gauges();
+    assert.equal(active, 2);
+    return depth === queueMax;
+  });
   const refused = await llm.post("chat/completions", body);
   assert.equal(refused.status, 429);
   assert.match(refused.headers.get("retry-after") ?? "", /^\d+$/);

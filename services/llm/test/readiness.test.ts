@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { addModel } from "nexus/blobs";
 import { startFakeFileServer } from "../../../test/fakes/fake-file-server.ts";
 import { tinyGguf } from "../../../test/support/tiny-gguf.ts";
+import { waitFor } from "../../../test/support/wait-for.ts";
 import { type Answer, type RunningLlm, startLlm } from "./support/running-service.ts";
 import { tinyId, tinyModels } from "./support/test-models.ts";
 
@@ -22,13 +23,14 @@ describe("readiness", { timeout: 60_000 }, () => {
   });
 
   const until = async (isIt: (answer: { status: number; body: Answer }) => boolean): Promise<Answer> => {
-    const giveUp = AbortSignal.timeout(20_000);
-    for (;;) {
+    let seen: Answer;
+    const look = async () => {
       const answer = await llm?.get("/readyz");
-      if (answer !== undefined && isIt(answer)) return answer.body;
-      if (giveUp.aborted) throw new Error(`still ${JSON.stringify(answer?.body)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+      seen = answer?.body;
+      return answer !== undefined && isIt(answer);
+    };
+    await waitFor(() => `other than ${JSON.stringify(seen)}`, look);
+    return seen;
   };
 
   // proves: models.none
@@ -88,13 +90,9 @@ describe("readiness", { timeout: 60_000 }, () => {
     const second = await startLlm({ modelId: "second", modelsDirectory: directory });
     await second.ready();
     await second.close();
-    const giveUp = AbortSignal.timeout(20_000);
     const stateOf = async (id: string) =>
       (await llm?.get("/v1/models"))?.body.data.find((model: Answer) => model.id === id)?.state;
-    while ((await stateOf("second")) !== "available") {
-      giveUp.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await waitFor("it is listed", async () => (await stateOf("second")) === "available");
     const { status } = await llm.ask("completions", { model: "second", prompt: "a", max_tokens: 2 });
     assert.equal(status, 200);
     assert.equal(await stateOf("second"), "loaded");

@@ -136,12 +136,10 @@ test("a small answer that had to wait leaves its connection fit for the next req
   const { url, connections } = await startServer(t, (socket, _text, nth) => void socket.write(ok(`answer ${nth}`)));
   const pool = openPool(t, url);
   for (const body of ["answer 0", "answer 1"]) {
-    let control: AnswerControl | undefined;
-    const answer = ask(pool, {}, (given) => {
-      control = given;
-      given.pause();
+    const answer = ask(pool, {}, (control) => {
+      control.pause();
+      setTimeout(() => control.resume(), 30);
     });
-    setTimeout(() => control?.resume(), 30);
     assert.equal((await answer).body, body);
   }
   assert.equal(connections(), 1);
@@ -171,15 +169,17 @@ test("an answer waits at its server while nobody wants it, and its connection is
 
 test("giving an answer up closes its connection, which tells the server", async (t) => {
   const { promise, resolve } = Promise.withResolvers<void>();
+  const said = Promise.withResolvers<void>();
   const { url } = await startServer(t, (socket) => {
     socket.once("close", () => resolve());
-    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome");
+    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome", () => said.resolve());
   });
   let control: AnswerControl | undefined;
   const answer = ask(openPool(t, url), {}, (given) => {
     control = given;
   });
-  setTimeout(() => control?.abort(new Error("enough")), 20);
+  await said.promise;
+  control?.abort(new Error("enough"));
   await assert.rejects(answer, /enough/);
   await promise;
 });
