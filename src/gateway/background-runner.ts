@@ -187,12 +187,13 @@ export class BackgroundRunner implements Background {
   async #finish(run: BackgroundRun): Promise<void> {
     const { runs, responses } = this.#parts;
     const { tenant, id, stored } = run;
+    // A run that another process has taken up is failed by that one.
     const held = await this.#untilDone(run, () => runs.renew(this.#lease()));
     if (!held.has(id) || run.stopped === "lost") return;
-    const isKept = await this.#untilDone(run, () => responses.put(tenant, stored));
+    const isKept = await this.#untilDone(run, () => responses.replace(tenant, stored));
     if (!isKept) {
       const failed = { ...stored, response: asFailed({ ...stored.response, output: [] }, tooLarge) };
-      await this.#untilDone(run, () => responses.put(tenant, failed));
+      await this.#untilDone(run, () => responses.replace(tenant, failed));
     }
     await this.#untilDone(run, () => runs.end(tenant, id));
   }

@@ -40,6 +40,5 @@ async function afterItsEnd(
   const now = await store.get(tenant, stored.id);
   if (now === undefined || isFinished(now.response) || !isNobodys) return now;
   const failed = { ...now, response: asFailed(now.response, lostMessage) };
-  await store.put(tenant, failed);
-  return failed;
+  return (await store.replace(tenant, failed)) ? failed : undefined;
 }

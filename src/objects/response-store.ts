@@ -29,24 +29,27 @@ export function createResponseStore({ database, clock, limits: limitsNow }: Resp
       .where("id", "=", id)
       .where("expires_at", ">", clock.now())
       .executeTakeFirst();
-  return {
-    async put(tenant, stored) {
-      const limits = limitsNow();
-      const document = JSON.stringify(stored);
-      const bytes = Buffer.byteLength(document);
-      if (bytes > Math.min(limits.answerBytesMax, limits.bytesMax)) return false;
-      const now = clock.now();
-      const expiresAt = now + limits.keepDays * dayMs;
-      const row = { tenant_id: tenant, id: stored.id, document, bytes, created_at: now, expires_at: expiresAt };
-      await database.write(async (transaction) => {
-        await remove(transaction, tenant, [stored.id]);
-        await transaction.insertInto("responses").values(row).execute();
-        await insertItems(transaction, tenant, stored);
-        await addToShelf(transaction, tenant, { responses: 1, bytes });
-      });
-      await makeRoom(database, limits, now);
+  const keep = async (tenant: string, stored: StoredResponse, mayBeNew: boolean): Promise<boolean> => {
+    const limits = limitsNow();
+    const document = JSON.stringify(stored);
+    const bytes = Buffer.byteLength(document);
+    if (bytes > Math.min(limits.answerBytesMax, limits.bytesMax)) return false;
+    const now = clock.now();
+    const expiresAt = now + limits.keepDays * dayMs;
+    const row = { tenant_id: tenant, id: stored.id, document, bytes, created_at: now, expires_at: expiresAt };
+    const isKept = await database.write(async (transaction) => {
+      const isThere = await replaceRow(transaction, row);
+      if (!isThere && !mayBeNew) return false;
+      if (!isThere) await insertRow(transaction, row);
+      await insertItems(transaction, tenant, stored);
       return true;
-    },
+    });
+    if (isKept) await makeRoom(database, limits, now);
+    return isKept;
+  };
+  return {
+    put: (tenant, stored) => keep(tenant, stored, true),
+    replace: (tenant, stored) => keep(tenant, stored, false),
     async get(tenant, id) {
       const row = await database.read((db) => find(db, tenant, id));
       return row === undefined ? undefined : (JSON.parse(row.document) as StoredResponse);
@@ -77,6 +80,35 @@ export function createResponseStore({ database, clock, limits: limitsNow }: Resp
       return itemsOf(JSON.parse(row.document) as StoredResponse).find(({ id }) => id === itemId);
     },
   };
+}
+
+async function insertRow(transaction: Transaction<Tables>, row: Tables["responses"]): Promise<void> {
+  await transaction.insertInto("responses").values(row).execute();
+  await addToShelf(transaction, row.tenant_id, { responses: 1, bytes: row.bytes });
+}
+
+/**
+ * Answers whether there was one, whose items are gone then. The row stays the same one: whoever deletes it meanwhile in
+ * another process waits for this, and then deletes it.
+ */
+async function replaceRow(transaction: Transaction<Tables>, row: Tables["responses"]): Promise<boolean> {
+  const { tenant_id: tenant, id, ...values } = row;
+  const locked = await transaction
+    .updateTable("responses")
+    .set((columns) => ({ bytes: columns.ref("bytes") }))
+    .where("tenant_id", "=", tenant)
+    .where("id", "=", id)
+    .returning("bytes")
+    .executeTakeFirst();
+  if (locked === undefined) return false;
+  await transaction.updateTable("responses").set(values).where("tenant_id", "=", tenant).where("id", "=", id).execute();
+  await transaction
+    .deleteFrom("response_items")
+    .where("tenant_id", "=", tenant)
+    .where("response_id", "=", id)
+    .execute();
+  await addToShelf(transaction, tenant, { responses: 0, bytes: row.bytes - locked.bytes });
+  return true;
 }
 
 async function insertItems(transaction: Transaction<Tables>, tenant: string, stored: StoredResponse): Promise<void> {

@@ -19,6 +19,8 @@ export interface StoredResponse {
 export interface ResponseStore {
   /** Answers whether it is kept. */
   put(tenant: string, stored: StoredResponse): Promise<boolean>;
+  /** In the place of one that is there. Answers whether it is kept: what was deleted meanwhile stays so. */
+  replace(tenant: string, stored: StoredResponse): Promise<boolean>;
   get(tenant: string, id: string): Promise<StoredResponse | undefined>;
   /** Answers whether there was one. */
   delete(tenant: string, id: string): Promise<boolean>;

@@ -40,6 +40,34 @@ const promises: Readonly<Record<string, (under: StoreUnderTest) => Promise<void>
     assert.equal(await store.get("a", "r2"), undefined);
   },
 
+  async "replaces what is there, its items with it, and nothing that is not"({ store }) {
+    assert.equal(await store.replace("a", storedResponse("r1")), false);
+    assert.equal(await store.get("a", "r1"), undefined);
+    await store.put("a", storedResponse("r1"));
+    await store.put("b", storedResponse("r1"));
+    const later = { ...storedResponse("r2"), id: "r1" };
+    assert.equal(await store.replace("a", later), true);
+    assert.deepEqual(await store.get("a", "r1"), later);
+    assert.equal(await store.item("a", "msg_in_r1"), undefined);
+    assert.ok(await store.item("a", "msg_in_r2"));
+    assert.deepEqual(await store.get("b", "r1"), storedResponse("r1"));
+    await store.delete("a", "r1");
+    assert.equal(await store.replace("a", later), false);
+    assert.equal(await store.get("a", "r1"), undefined);
+  },
+
+  async "has nothing left of what is deleted while it is replaced"({ store }) {
+    for (let round = 0; round < 20; round++) {
+      const stored = storedResponse(`r${round}`);
+      await store.put("a", stored);
+      const replacing = [store.replace("a", stored), store.replace("a", stored)];
+      const [wasThere] = await Promise.all([store.delete("a", stored.id), ...replacing]);
+      assert.equal(wasThere, true);
+      assert.equal(await store.get("a", stored.id), undefined);
+      assert.equal(await store.item("a", `msg_in_r${round}`), undefined);
+    }
+  },
+
   async "keeps what others change afterwards as it was"({ store }) {
     const mine = structuredClone(storedResponse("r1")) as { response: { status?: string } } & StoredResponse;
     await store.put("a", mine);
