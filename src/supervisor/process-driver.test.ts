@@ -11,6 +11,7 @@ import { identify, isAlive } from "../base/process-identity.ts";
 import { boundLog } from "./bounded-log.ts";
 import type { ProcessExit, ProcessHandle } from "./driver.ts";
 import { createProcessDriver } from "./process-driver.ts";
+import { lowerPriority } from "./process-group.ts";
 import { type RunRecord, writeRunRecord } from "./run-file.ts";
 
 const options = { timeout: 60_000 };
@@ -85,6 +86,9 @@ test(
     assert.deepEqual(new Set(threads.map((id) => getPriority(Number(id)))), new Set([10]), `${threads.length} threads`);
     if (existsSync(`/proc/${pid}/autogroup`))
       assert.match(readFileSync(`/proc/${pid}/autogroup`, "utf8"), / nice 10$/m);
+    // As where it had threads before its parent got to it: on a busy machine.
+    lowerPriority(pid, 15, silentLogger);
+    assert.deepEqual(new Set(threads.map((id) => getPriority(Number(id)))), new Set([15]));
   },
 );
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
-import { setPriority } from "node:os";
+import { closeSync, existsSync, openSync, readdirSync, writeFileSync } from "node:fs";
+import { getPriority, setPriority } from "node:os";
 import { describeError, NexusError } from "../base/errors.ts";
 import type { Logger } from "../base/logger.ts";
 import { identify, type ProcessIdentity } from "../base/process-identity.ts";
@@ -19,6 +19,8 @@ export interface Launched {
   readonly identity: ProcessIdentity;
   readonly exit: Promise<ProcessExit>;
 }
+
+const looksMax = 10;
 
 /**
  * Starts a process as the leader of a new session and process group, without a terminal, reading from /dev/null and
@@ -42,18 +44,43 @@ export async function launchDetached(launch: Launch, logFile: string, log: Logge
 }
 
 /**
- * Before it has threads of its own, which keep the priority that they begin with. Linux may weigh sessions against each
- * other and only then the processes in them (sched_autogroup in its manual page sched(7)): there it is told of the
- * session too.
+ * Makes a process and all that it starts from now on leave the processor to others. Linux may weigh sessions against
+ * each other and only then the processes in them (sched_autogroup in its manual page sched(7)): there it is told of the
+ * session too. What the system does not let us do is logged and left.
  */
-function lowerPriority(pid: number, niceness: number, log: Logger): void {
+export function lowerPriority(pid: number, niceness: number, log: Logger): void {
   try {
     setPriority(pid, niceness);
+    lowerThreads(pid, niceness);
     const autogroup = `/proc/${pid}/autogroup`;
     if (existsSync(autogroup)) writeFileSync(autogroup, String(niceness));
   } catch (error) {
     // It has ended already, or the system does not let us: nothing depends on it.
     log.debug({ pid, error: describeError(error) }, "the priority of a process stays as it is");
+  }
+}
+
+/**
+ * On Linux a priority is a thread's, and goes to those that it begins. A process that has just been started may have
+ * some by now, where this one had to wait for the processor.
+ */
+function lowerThreads(pid: number, niceness: number): void {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return;
+  // A second look finds what was begun during the first, and so on; a process that begins threads for ever ends it too.
+  for (let look = 0; look < looksMax; look++) {
+    const eager = readdirSync(tasks).filter((id) => priorityOf(Number(id)) < niceness);
+    if (eager.length === 0) return;
+    for (const id of eager) setPriority(Number(id), niceness);
+  }
+}
+
+/** One that has ended meanwhile needs nothing more. */
+function priorityOf(thread: number): number {
+  try {
+    return getPriority(thread);
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }
 
