@@ -19,6 +19,7 @@ import { openRealtime } from "./fake-realtime.ts";
 import { type FakeReply, isPieces } from "./fake-reply.ts";
 import type { FakeAnswer, FakeRequest, FakeState, FakeSurface } from "./fake-surface.ts";
 import { fakeVllm } from "./fake-vllm.ts";
+import { afterOwnTime } from "./own-time.ts";
 import { fieldsOf, readRequest } from "./read-request.ts";
 
 /** What each kind answers, without a server around it. */
@@ -155,30 +156,20 @@ class RunningFake implements FakeBackend {
   }
 
   until(condition: (backend: FakeBackend) => boolean, timeoutMs = 30_000): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        this.#watchers.delete(look);
-        const { generations, inFlight, aborted, connections } = this;
-        const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
-        reject(new Error(`the fake backend did not come to that within ${timeoutMs} ms: ${seen}`));
-      };
-      // In steps: a moment in which this process has no processor, and so hears of nothing, counts as one of them.
-      const stepMs = 20;
-      let leftMs = timeoutMs;
-      const timer = setInterval(() => {
-        leftMs -= stepMs;
-        if (leftMs > 0) return;
-        clearInterval(timer);
-        giveUp();
-      }, stepMs);
-      const look = () => {
-        if (!condition(this)) return;
-        clearInterval(timer);
-        this.#watchers.delete(look);
-        resolve();
-      };
-      this.#watchers.add(look);
-      look();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = () => {
+      if (condition(this)) resolve();
+    };
+    const cancel = afterOwnTime(timeoutMs, () => {
+      const { generations, inFlight, aborted, connections } = this;
+      const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
+      reject(new Error(`the fake backend did not come to that within ${timeoutMs} ms: ${seen}`));
+    });
+    this.#watchers.add(look);
+    look();
+    return promise.finally(() => {
+      cancel();
+      this.#watchers.delete(look);
     });
   }
 
