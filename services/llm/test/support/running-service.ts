@@ -1,6 +1,6 @@
-import { once } from "node:events";
 import { silentLogger } from "nexus/base";
 import { readServiceEnvironment, runService } from "nexus/service-kit";
+import { waitFor } from "../../../../test/support/wait-for.ts";
 import { createLlmService } from "../../src/create-llm-service.ts";
 import type { LlmSettings } from "../../src/settings.ts";
 
@@ -61,14 +61,12 @@ export async function startLlm(
     },
     get,
     async ready() {
-      const giveUp = AbortSignal.timeout(90_000);
-      for (;;) {
+      const isReady = async () => {
         const { status, body } = await get("/readyz");
-        if (status === 200) return;
-        giveUp.throwIfAborted();
         if (body.state === "failed") throw new Error(JSON.stringify(body.checks));
-        await once(AbortSignal.timeout(50), "abort");
-      }
+        return status === 200;
+      };
+      await waitFor("it is ready", isReady, 90_000);
     },
     close: () => running.close(),
   };
