@@ -9,10 +9,16 @@ export function rootHelp(root: Root): string[] {
   const briefs = new Map(
     "getAllEntries" in root ? root.getAllEntries().map((entry) => [entry.name.original, entry.target.brief]) : [],
   );
+  const width =
+    Math.max(
+      ...Object.values(verbGroups)
+        .flat()
+        .map((verb) => verb.length),
+    ) + 2;
   const groups = Object.entries(verbGroups).flatMap(([title, verbs]) => [
     "",
     `${title}:`,
-    ...verbs.map((verb) => `  ${verb.padEnd(10)}${briefs.get(verb) ?? ""}`),
+    ...verbs.map((verb) => `  ${verb.padEnd(width)}${briefs.get(verb) ?? ""}`),
   ]);
   return [
     `Nexus ${root.brief.charAt(0).toLowerCase()}${root.brief.slice(1)}`,

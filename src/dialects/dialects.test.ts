@@ -27,12 +27,15 @@ describe("the llama-cpp dialect", () => {
     assert.deepEqual(description.operations, [...chatOperations, ...others]);
   });
 
-  it("does not say that a model without a template for tools has none", async (test) => {
-    const { models } = await seeBackend(
-      test,
-      await startBackend(test, "llama-cpp", { models: [{ id: "m", tools: false }] }),
-    );
-    assert.equal(models.m?.features.tools, undefined);
+  it("says that a model without a template for tools has none only where the build then leaves tools out", async (test) => {
+    const models = [{ id: "m", tools: false }];
+    for (const [version, expected] of [
+      ["b6940-c5023daf6", undefined],
+      ["b11669-Debian", false],
+    ] as const) {
+      const seen = await seeBackend(test, await startBackend(test, "llama-cpp", { version, models }));
+      assert.equal(seen.models.m?.features.tools, expected, version);
+    }
   });
 
   it("makes a name of the path of a model file", async (test) => {

@@ -61,7 +61,7 @@ export const llamaCppDialect: Dialect = {
     return composeDescription({
       backend: { ...backend, version: asText(at(props, "build_info")) ?? "" },
       models,
-      alsoOffers: isAtLeast(asText(at(props, "build_info")) ?? "", buildWithOtherApis) ? otherApis : [],
+      alsoOffers: isAtLeast(asText(at(props, "build_info")) ?? "", buildOfApril2026) ? otherApis : [],
       maxConcurrency: asCount(at(props, "total_slots")) ?? null,
       readinessPath: "/health",
       source: "/props",
@@ -70,11 +70,12 @@ export const llamaCppDialect: Dialect = {
   },
 };
 
+/** Who says when something changed names pull requests, not builds. This one is later than all that matter here. */
+const buildOfApril2026 = "b8681";
 /**
- * Anthropic's messages came with pull request 17570 at the end of 2025, OpenAI's responses with 18486 in January 2026. This
- * is a build of April 2026, when both were long there; older ones are translated for.
+ * Anthropic's messages came with pull request 17570 at the end of 2025, OpenAI's responses with 18486 in January 2026. For
+ * older builds than that of April they are translated.
  */
-const buildWithOtherApis = "b8681";
 const otherApis = ["responses.create", "messages.create", "messages.count_tokens"] as const;
 
 const backend = { name: "llama.cpp", vendor: "ggml-org", version: "" };
@@ -125,12 +126,18 @@ function withoutPath(id: string): string {
   return id.endsWith(".gguf") ? (id.slice(0, -".gguf".length).split(/[/\\]/).at(-1) ?? id) : id;
 }
 
-/** Undefined rather than false when the template has none: the server then has a form of its own for tools. */
-function toolsOf(props: unknown): true | undefined {
+/**
+ * False where the template has no place for tools and nothing else is done about them: they are then left out without a
+ * word, even where one is required (seen at b11669). Older builds had a form of their own for such models, which pull
+ * request 18675 took away in March 2026.
+ */
+function toolsOf(props: unknown): boolean | undefined {
   const caps = at(props, "chat_template_caps");
-  const isTold = at(caps, "supports_tools") === true || at(caps, "supports_tool_calls") === true;
+  const told = [asFlag(at(caps, "supports_tools")), asFlag(at(caps, "supports_tool_calls"))];
   // Before there were `chat_template_caps`, a template for tools was listed when the model had one.
-  return isTold || asText(at(props, "chat_template_tool_use")) !== undefined ? true : undefined;
+  if (told.includes(true) || asText(at(props, "chat_template_tool_use")) !== undefined) return true;
+  const isNew = isAtLeast(asText(at(props, "build_info")) ?? "", buildOfApril2026);
+  return isNew && told.includes(false) ? false : undefined;
 }
 
 function visionOf(entry: unknown, props: unknown): boolean | undefined {
