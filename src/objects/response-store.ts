@@ -21,14 +21,6 @@ const removedAtOnce = 128;
  * give way. Every method throws NexusError `database_unavailable`.
  */
 export function createResponseStore({ database, clock, limits: limitsNow }: ResponseStoreOptions): ResponseStore {
-  const find = (db: Kysely<Tables>, tenant: string, id: string) =>
-    db
-      .selectFrom("responses")
-      .select("document")
-      .where("tenant_id", "=", tenant)
-      .where("id", "=", id)
-      .where("expires_at", ">", clock.now())
-      .executeTakeFirst();
   const keep = async (tenant: string, stored: StoredResponse, mayBeNew: boolean): Promise<boolean> => {
     const limits = limitsNow();
     const document = JSON.stringify(stored);
@@ -51,12 +43,12 @@ export function createResponseStore({ database, clock, limits: limitsNow }: Resp
     put: (tenant, stored) => keep(tenant, stored, true),
     replace: (tenant, stored) => keep(tenant, stored, false),
     async get(tenant, id) {
-      const row = await database.read((db) => find(db, tenant, id));
+      const row = await database.read((db) => find(db, { tenant, id, now: clock.now() }));
       return row === undefined ? undefined : (JSON.parse(row.document) as StoredResponse);
     },
     delete: (tenant, id) =>
       database.write(async (transaction) => {
-        const isThere = (await find(transaction, tenant, id)) !== undefined;
+        const isThere = (await find(transaction, { tenant, id, now: clock.now() })) !== undefined;
         await remove(transaction, tenant, [id]);
         return isThere;
       }),
@@ -80,6 +72,19 @@ export function createResponseStore({ database, clock, limits: limitsNow }: Resp
       return itemsOf(JSON.parse(row.document) as StoredResponse).find(({ id }) => id === itemId);
     },
   };
+}
+
+function find(
+  db: Kysely<Tables>,
+  { tenant, id, now }: { readonly tenant: string; readonly id: string; readonly now: number },
+) {
+  return db
+    .selectFrom("responses")
+    .select("document")
+    .where("tenant_id", "=", tenant)
+    .where("id", "=", id)
+    .where("expires_at", ">", now)
+    .executeTakeFirst();
 }
 
 async function insertRow(transaction: Transaction<Tables>, row: Tables["responses"]): Promise<void> {
