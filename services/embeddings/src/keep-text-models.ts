@@ -7,6 +7,8 @@ import { openTextModel, type TextModel } from "./text-model.ts";
 /** A model in memory, and what the catalogue says about it. */
 export interface KeptModel {
   readonly entry: CatalogueEntry;
+  /** Of its file, in hex. */
+  readonly sha256: string;
   readonly bytes: number;
   readonly model: TextModel;
 }
@@ -103,7 +105,7 @@ async function openModel(
   report: (reason: string, fraction: number) => void,
 ): Promise<KeptModel> {
   const entry = await findEntry(settings.modelsDirectory, id);
-  const { path, bytes } = await pullModel({
+  const { path, sha256, bytes } = await pullModel({
     id,
     directory: settings.modelsDirectory,
     environment,
@@ -115,7 +117,7 @@ async function openModel(
   const startedAt = clock.monotonic();
   const { threads, tokensMax } = settings;
   const model = await openTextModel({ path, threads, tokensMax }, context.signal);
-  const kept = { entry, bytes, model };
+  const kept = { entry, sha256, bytes, model };
   try {
     await prepare?.(kept);
   } catch (error) {

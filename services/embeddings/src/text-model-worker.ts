@@ -1,5 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "nexus/base";
 import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
+import { loadWithoutTrial } from "./load-without-trial.ts";
+import { openRenewedContext } from "./renewed-context.ts";
 import type { Question, Reply, TextInput, TextModelFacts, WorkerStart } from "./worker-messages.ts";
 
 /** GGUF's `pooling_type`: how the vectors of tokens become one. From none (0) on: mean, first, last, score of a pair. */
@@ -21,31 +24,40 @@ async function openReader({ path, threads, tokensMax }: WorkerStart, llama: Llam
   if (pooling === noPooling) throw new Error("is no model for comparing texts: it makes no vectors and no scores");
   const longest = Math.min(tokensMax, model.trainContextSize);
   // One more than fits: the runtime wants room for a token to come. The whole input must be in one batch.
-  const size = { contextSize: longest + 1, batchSize: longest + 1, threads };
-  const facts = { dimensions: model.embeddingVectorSize, tokensMax: longest };
+  // Estimates leave out most of what a context takes (see openRenewedContext), and make much of the rest.
+  const size = { contextSize: longest + 1, batchSize: longest + 1, threads, ignoreMemorySafetyChecks: true };
+  const { release } = llama.llamaCppRelease;
+  const facts = { dimensions: model.embeddingVectorSize, tokensMax: longest, runtime: `llama.cpp ${release}` };
   return pooling === pairPooling ? openPairReader(model, size, facts) : openVectorReader(model, size, facts);
 }
 
-type ContextSize = { readonly contextSize: number; readonly batchSize: number; readonly threads: number };
+type ContextSize = Parameters<LlamaModel["createEmbeddingContext"]>[0];
 type Facts = Omit<TextModelFacts, "kind">;
 
 async function openVectorReader(model: LlamaModel, size: ContextSize, facts: Facts): Promise<Reader> {
-  const context = await model.createEmbeddingContext(size);
+  const context = await openRenewedContext(() => model.createEmbeddingContext(size), systemClock);
   const tokens = (input: TextInput) => model.tokenize(typeof input === "string" ? input : input.join("\n"), false);
   return {
     facts: { ...facts, kind: "vectors" },
-    count: (input) => context.calculateInputLength(tokens(input)),
-    read: async (input) => Float32Array.from((await context.getEmbeddingFor(tokens(input))).vector),
+    count: (input) => context.current().calculateInputLength(tokens(input)),
+    async read(input) {
+      const own = tokens(input);
+      return Float32Array.from((await context.use(own.length, (one) => one.getEmbeddingFor(own))).vector);
+    },
   };
 }
 
 async function openPairReader(model: LlamaModel, size: ContextSize, facts: Facts): Promise<Reader> {
-  const context = await model.createRankingContext(size);
+  const context = await openRenewedContext(() => model.createRankingContext(size), systemClock);
   const pair = (input: TextInput) => (typeof input === "string" ? (["", input] as const) : input);
   return {
     facts: { ...facts, kind: "pairs" },
-    count: (input) => context.calculateInputLength(...pair(input)),
-    read: async (input) => Float32Array.of(await context.rank(...pair(input))),
+    count: (input) => context.current().calculateInputLength(...pair(input)),
+    async read(input) {
+      const own = pair(input);
+      const length = context.current().calculateInputLength(...own);
+      return Float32Array.of(await context.use(length, (one) => one.rank(...own)));
+    },
   };
 }
 
@@ -76,6 +88,7 @@ function serve(port: NonNullable<typeof parentPort>, reader: Reader, llama: Llam
 
 if (parentPort !== null) {
   const start = workerData as WorkerStart;
+  loadWithoutTrial();
   const llama = await getLlama({
     gpu: false,
     build: "never",

@@ -13,6 +13,8 @@ export interface TextModelFacts {
   readonly dimensions: number;
   /** The longest input, tokens that mark its begin and end among them. */
   readonly tokensMax: number;
+  /** What reads it, and its version: another may make slightly other numbers. */
+  readonly runtime: string;
 }
 
 /** A text, or a query and a document that are read together. */
