@@ -228,6 +228,7 @@ export const requirements = {
   // Paid servers.
   "paid.anthropic":
     "Anthropic's API serves chat completions and responses, known by its list of models and asked in its own words.",
+  "paid.counted": "A stream that costs money is counted by its server, whether the client asks for that or not.",
   "paid.key-by-command":
     "A key may be what a command prints: run only if the configuration names it, bounded, remembered, never shown.",
   "anthropic.headers":

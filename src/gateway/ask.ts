@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { Operation } from "../contract/operations.ts";
 import type { UsedAmounts } from "../keys/usage.ts";
+import { askForUsage } from "../openai/count-stream.ts";
 import { replaceFormModel, scanMultipart } from "../openai/scan-multipart.ts";
 import { type RequestScan, replaceModel, scanRequest } from "../openai/scan-request.ts";
 import type { Candidate } from "../routing/route-plan.ts";
@@ -31,6 +32,17 @@ export interface Way {
   bodyFor(model: string): Buffer;
   /** The way back; undefined where the answer goes out as it came. */
   translation(): Translation | undefined;
+  /** The same, where what was used is asked for too and kept from the client; undefined where that is no question. */
+  readonly counting?: CountingWay | undefined;
+}
+
+/** A way that asks for more than the client did. Not every server takes it: then it is `plain` again. */
+export interface CountingWay extends Way {
+  readonly plain: Way;
+}
+
+export function isCounting(way: Way): way is CountingWay {
+  return "plain" in way;
 }
 
 /** What a client asks of the fleet, read from its request. */
@@ -146,7 +158,22 @@ class OwnWay implements Way {
   translation(): undefined {
     return undefined;
   }
+
+  get counting(): CountingWay | undefined {
+    const { stream, hasStreamOptions } = this.#scan;
+    if (!stream || hasStreamOptions || !countedStreams.has(this.operationId)) return undefined;
+    return {
+      operationId: this.operationId,
+      contentType: this.contentType,
+      bodyFor: (model) => askForUsage(this.bodyFor(model)),
+      translation: () => undefined,
+      plain: this,
+    };
+  }
 }
+
+/** Operations whose streams say what was used only when they are asked. */
+const countedStreams: ReadonlySet<string> = new Set(["chat.completions.create", "completions.create"]);
 
 /** The body is parsed once, and only when somebody has to look into it. */
 class ParsedBody {

@@ -5,6 +5,7 @@ import type { InstanceCondition } from "../resilience/instance-conditions.ts";
 import { tryCandidates } from "../resilience/try-candidates.ts";
 import { nextGroup } from "../routing/next-group.ts";
 import type { Candidate, RoutePlan } from "../routing/route-plan.ts";
+import { isPaid } from "../routing/static-filter.ts";
 import type { Ask, Way } from "./ask.ts";
 import { type AttemptRecord, tenantOf } from "./exchange.ts";
 import { plannedRoute, type Question } from "./plan-request.ts";
@@ -79,8 +80,8 @@ class Dispatch<A> implements AttemptEffects<Candidate, Begun<A>> {
     const { exchange, ask, parts } = this.#question;
     const { candidate } = slot;
     const { key, model, record } = candidate;
-    const way = wayFor(candidate, ask);
     const condition = parts.conditions.of(key);
+    const way = wayFor(candidate, ask, condition.refusesToCount);
     const startedAt = exchange.clock.monotonic();
     const startMs = startedAt - exchange.startedAt;
     const tried: AttemptRecord = { instance: key, failure: "cancelled", startMs, durationMs: undefined };
@@ -169,10 +170,11 @@ function kindOf({ operation, needs }: Ask): string {
   return kind;
 }
 
-function wayFor(candidate: Candidate, ask: Ask): Way {
+/** What costs money is paid by the token, so those are not estimated where somebody counts them. */
+function wayFor(candidate: Candidate, ask: Ask, refusesToCount: boolean): Way {
   const way = ask.ways.find(({ operationId }) => operationId === candidate.operationId);
   if (way === undefined) throw new RangeError(`the plan names ${candidate.operationId}, which was not offered to it`);
-  return way;
+  return isPaid(candidate.record) && !refusesToCount ? (way.counting ?? way) : way;
 }
 
 /** An instance that has begun to answer. It is held until one of the three ends is called; the first one counts. */

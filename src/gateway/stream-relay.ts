@@ -1,11 +1,12 @@
 import { NexusError } from "../base/errors.ts";
 import { AnswerSoFar, ContinuationFilter } from "../openai/continue-stream.ts";
+import { withoutUsage } from "../openai/count-stream.ts";
 import { EventStreamFramer } from "../openai/event-stream-framer.ts";
 import { encodeEvent, parseEvents, type StreamEvent } from "../openai/stream-events.ts";
 import { streamKindOf } from "../openai/stream-kinds.ts";
 import { mergeUsage } from "../openai/usage.ts";
 import type { StreamTranslator } from "../translate/translation.ts";
-import type { Way } from "./ask.ts";
+import { isCounting, type Way } from "./ask.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import { usageOfStream } from "./estimate-usage.ts";
 import type { Exchange } from "./exchange.ts";
@@ -80,8 +81,9 @@ export class StreamRelay {
     if (this.#translator !== undefined) {
       return this.#encode(parseEvents(events).flatMap((event) => this.#translator?.push(event) ?? []));
     }
-    if (observer !== undefined) parseEvents(events).forEach(observer.event, observer);
-    return events;
+    const shown = isCounting(this.#options.way) ? withoutUsage(events) : events;
+    if (observer !== undefined) parseEvents(shown).forEach(observer.event, observer);
+    return shown;
   }
 
   #encode(events: readonly StreamEvent[]): Buffer {

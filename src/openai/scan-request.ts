@@ -17,6 +17,8 @@ export interface RequestScan {
   readonly promptSpan: { readonly start: number; readonly end: number } | undefined;
   /** Tokens that the answer may have; undefined when the client leaves it open. */
   readonly answerTokensMax: number | undefined;
+  /** Whether the client says anything about its stream, such as whether it wants to know what was used. */
+  readonly hasStreamOptions: boolean;
 }
 
 export type FeatureNeeds = {
@@ -52,7 +54,8 @@ const decisiveKeys = new Set(["model", "stream", "tools", ...formats.map(({ key 
 /** Members that tell how much work it is. Who reads another of two only plans worse. */
 const promptKeys = ["messages", "prompt", "input"] as const;
 const answerKeys = ["max_completion_tokens", "max_output_tokens", "max_tokens"] as const;
-const notedKeys: ReadonlySet<string> = new Set([...decisiveKeys, ...promptKeys, ...answerKeys]);
+const streamOptionsKey = "stream_options";
+const notedKeys: ReadonlySet<string> = new Set([...decisiveKeys, ...promptKeys, ...answerKeys, streamOptionsKey]);
 
 interface Member {
   readonly start: number;
@@ -86,6 +89,7 @@ export function scanRequest(body: Buffer, { isModelOptional = false }: ScanOptio
       body,
       answerKeys.map((key) => members.get(key)).find((member) => member !== undefined),
     ),
+    hasStreamOptions: members.has(streamOptionsKey),
   };
 }
 

@@ -20,6 +20,8 @@ export class InstanceCondition {
   inFlight = 0;
   /** Requests at once, as its metadata says; null is unknown. */
   declaredLimit: number | null = null;
+  /** It took a request for a stream only when that did not ask for the tokens to be counted. */
+  refusesToCount = false;
   readonly #clock: Clock;
   readonly #tell: (news: UnnamedNews) => void;
   readonly #adaptiveLimit: AdaptiveLimit;
