@@ -17,9 +17,13 @@ async function run({ kind, from, to }: Conversion): Promise<ConversionResult> {
   }
 }
 
-// One conversion, then the end; also when the process that wanted it is gone.
-process.once("disconnect", () => process.exit());
-process.once("message", async (conversion: Conversion) => {
-  const result = await run(conversion);
-  process.send?.(result, () => process.disconnect());
-});
+/** One conversion, then the end; also when the process that wanted it is gone. */
+function serve(): void {
+  process.once("disconnect", () => process.exit());
+  process.once("message", async (conversion: Conversion) => {
+    const result = await run(conversion);
+    process.send?.(result, () => process.disconnect());
+  });
+}
+
+if (import.meta.main) serve();
