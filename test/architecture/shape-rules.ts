@@ -126,7 +126,8 @@ function isNamed(node: AnyNode | null | undefined, name: string): boolean {
 }
 
 /** Files that are started, not imported: as a process, or as a thread of a service. */
-const entrances = /^(src\/(main|blobs\/convert-process)\.ts|services\/[^/]+\/src\/(main|[a-z0-9-]+-(thread|worker))\.ts)$/;
+const entrances =
+  /^(src\/(main|blobs\/convert-process)\.ts|services\/[^/]+\/src\/(main|[a-z0-9-]+-(thread|worker))\.ts)$/;
 
 const sideEffectsExcused: Excuses = {
   "src/config/loopback.ts": "fills a constant list of addresses",
