@@ -22,6 +22,15 @@ export function refusalOf(answer: Pick<UpstreamAnswer, "status" | "headers">): A
         new NexusError("rate_limit_exceeded", "The service is at its limit.", { ...options, retryAfterSeconds }),
       );
     }
+    // llama.cpp without `--embeddings` or `--reranking`, for one.
+    case 501:
+      return make(
+        new NexusError(
+          "unsupported_feature",
+          "The service says that it does not do this: it may have to be started with an option for it.",
+          options,
+        ),
+      );
     case 502:
     case 504:
       return make(new NexusError("backend_error", `The service answered with status ${status}.`, options));

@@ -34,9 +34,9 @@ export class AttemptFailure extends Error {
     this.status = status;
   }
 
-  /** Whether it is evidence against the instance. Being busy is not: 429 says that it works. */
+  /** Whether it is evidence against the instance. Being busy is not, nor is doing other things: both say that it works. */
   get countsAgainstInstance(): boolean {
-    return countsAgainstInstance[this.kind] && this.status !== 429 && this.status !== 404;
+    return countsAgainstInstance[this.kind] && ![404, 429, 501].includes(this.status ?? 0);
   }
 }
 

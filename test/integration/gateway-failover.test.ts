@@ -140,6 +140,7 @@ describe("gateway: several instances", () => {
       { status: { status: 503, body: { error: { message: "loading" } } } },
       { status: { status: 429, body: {} } },
       { status: { status: 404, body: {} } },
+      { status: { status: 501, body: {} } },
       { delayFirstByteMs: 60_000 },
     ]) {
       a.set({ faults });
@@ -152,6 +153,16 @@ describe("gateway: several instances", () => {
     for (const fake of [a, b]) fake.set({ faults: { status: { status: 500, body: {} } } });
     assert.equal((await ask()).status, 502);
     assert.equal(generationsOf(a) + generationsOf(b), 1);
+  });
+
+  it("reads 501 as doing other things, not as broken", async () => {
+    a.set({ faults: { status: { status: 501, body: {} } } });
+    for (let turn = 0; turn < 20; turn++) assert.equal((await ask()).instance, "chat/b");
+    assert.ok(generationsOf(a) >= 8, `asked ${generationsOf(a)} times of 20`);
+    b.set({ faults: { status: { status: 501, body: {} } } });
+    const { status, text } = await ask();
+    assert.equal(status, 400, text);
+    assert.match(text, /unsupported_feature/);
   });
 
   it("reads 429 as busy, not as broken, and passes the time to wait on", async () => {
