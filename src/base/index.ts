@@ -3,3 +3,4 @@ export * from "./error-body.ts";
 export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./logger.ts";
+export * from "./write-file-atomic.ts";

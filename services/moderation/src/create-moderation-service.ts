@@ -2,7 +2,8 @@ import { type KeptModel, type KeptModels, keepTextModels } from "@nexus/embeddin
 import { type Clock, NexusError, systemClock } from "nexus/base";
 import { defineService, json, type ModelInput, type Service } from "nexus/service-kit";
 import { answerModeration } from "./answer-moderation.ts";
-import { type Judge, judgedCategories, trainJudge } from "./judge.ts";
+import { examples } from "./examples.ts";
+import { type Judge, judgedCategories, openJudge } from "./judge.ts";
 import type { ModerationSettings } from "./settings.ts";
 
 export interface ModerationServiceOptions {
@@ -54,7 +55,8 @@ export function createModerationService(options: ModerationServiceOptions): Serv
     },
     start(context) {
       const prepare = async (kept: KeptModel): Promise<void> => {
-        judges.set(kept.entry.id, await trainJudge(kept));
+        const judge = await openJudge(kept, { examples, directory: settings.workDirectory, log: context.log });
+        judges.set(kept.entry.id, judge);
       };
       models = keepTextModels({ ...options, context, clock: options.clock ?? systemClock, prepare });
     },

@@ -14,12 +14,17 @@ export const groups = {
 
 export type Group = keyof typeof groups;
 
+/** What a text is found to be: of a group, or nothing is wrong with it. */
+export type Label = Group | "harmless";
+
+export type Examples = Readonly<Record<Label, readonly string[]>>;
+
 /**
  * What the judge learns from, by group; `harmless` is all that nothing is wrong with. The harmless ones that look like the
  * others matter most: news, history, medicine, fiction, technical words, care for somebody, disagreement, strong feelings
  * about things. Written for this purpose.
  */
-export const examples: Readonly<Record<Group | "harmless", readonly string[]>> = {
+export const examples: Examples = {
   insult: [
     "You are such an idiot, nobody can stand you.",
     "Shut up, you stupid moron.",

@@ -1,7 +1,8 @@
 import { type KeptModel, mannersOf, marked, toLengthOne } from "@nexus/embeddings/text-models";
-import { NexusError } from "nexus/base";
-import { examples, type Group, groups } from "./examples.ts";
-import { type Labelled, trainClassifier } from "./softmax-regression.ts";
+import { type Logger, NexusError } from "nexus/base";
+import { type Examples, groups, type Label } from "./examples.ts";
+import { learnOnce } from "./learn-once.ts";
+import { classifierOf } from "./softmax-regression.ts";
 
 /** OpenAI's categories. */
 export const categories = [
@@ -37,13 +38,20 @@ export interface Judge {
   count(pieces: readonly string[]): Promise<number>;
 }
 
-type Label = Group | "harmless";
+export interface JudgeOptions {
+  readonly examples: Examples;
+  /** Where what was learned is kept. */
+  readonly directory: string;
+  readonly log: Logger;
+}
 
 /**
- * Learns from the examples, which takes some seconds: each becomes a vector, and a classifier learns to tell the groups
- * apart by them.
+ * A judge that has learned from the examples: a vector of each, and how to tell the groups apart by them. That takes some
+ * seconds, once: what was learned is kept, and used until something that it was learned from or by changes.
+ * @throws NexusError `unsupported_feature` when the model makes no vectors.
  */
-export async function trainJudge({ entry, model }: KeptModel): Promise<Judge> {
+export async function openJudge(kept: KeptModel, options: JudgeOptions): Promise<Judge> {
+  const { entry, model } = kept;
   if (model.facts.kind !== "vectors") {
     throw new NexusError(
       "unsupported_feature",
@@ -51,19 +59,16 @@ export async function trainJudge({ entry, model }: KeptModel): Promise<Judge> {
     );
   }
   const manners = mannersOf(entry.id);
-  const vectorOf = async (text: string) => toLengthOne(await model.read(marked(text, undefined, manners)));
-  const learned: Labelled<Label>[] = [];
-  for (const [label, texts] of Object.entries(examples) as [Label, readonly string[]][]) {
-    for (const text of texts) learned.push({ label, vector: await vectorOf(text) });
-  }
-  const classifier = await trainClassifier(learned);
+  const mark = (text: string) => marked(text, undefined, manners);
+  const classifier = classifierOf(await learnOnce(kept, { ...options, mark }));
   return {
     piecesOf: cutIntoPieces,
     async judge(piece) {
-      return scoresOf(classifier.classes, classifier.probabilities(await vectorOf(piece)));
+      const vector = toLengthOne(await model.read(mark(piece)));
+      return scoresOf(classifier.classes, classifier.probabilities(vector));
     },
     async count(pieces) {
-      const counts = await model.count(pieces.map((piece) => marked(piece, undefined, manners)));
+      const counts = await model.count(pieces.map(mark));
       const longest = Math.max(0, ...counts);
       if (longest <= model.facts.tokensMax) return counts.reduce((sum, count) => sum + count, 0);
       throw new NexusError("context_length_exceeded", "A text has a word that is too long to be read.", {

@@ -1,9 +1,13 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { readTextModelSettings, type TextModelSettings } from "@nexus/embeddings/text-models";
 import { NexusError } from "nexus/base";
 
 export interface ModerationSettings extends TextModelSettings {
   /** A category is flagged from this score on, 0 to 1. */
   readonly threshold: number;
+  /** Where what was learned is kept. */
+  readonly workDirectory: string;
 }
 
 /**
@@ -19,5 +23,10 @@ export function readModerationSettings(
   if (!(threshold > 0 && threshold < 1)) {
     throw new NexusError("invalid_request", "NEXUS_MODERATION_THRESHOLD must be a number between 0 and 1.");
   }
-  return { ...readTextModelSettings(variables, "NEXUS_MODERATION", dataDirectory), threshold };
+  const data = dataDirectory ?? join(homedir(), ".nexus");
+  return {
+    ...readTextModelSettings(variables, "NEXUS_MODERATION", data),
+    threshold,
+    workDirectory: join(data, "moderation"),
+  };
 }

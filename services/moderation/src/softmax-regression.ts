@@ -4,6 +4,15 @@ export interface Classifier<C extends string> {
   probabilities(vector: Float32Array): Float64Array;
 }
 
+/** What was learned: all that a classifier is made of. */
+export interface Learned<C extends string> {
+  readonly classes: readonly C[];
+  /** The mean of the vectors that were learned from. */
+  readonly centre: Float32Array;
+  /** One row a class, and its bias at the end. */
+  readonly weights: readonly Float64Array[];
+}
+
 export interface Labelled<C extends string> {
   readonly label: C;
   readonly vector: Float32Array;
@@ -22,18 +31,21 @@ const momentum = 0.9;
 /** Steps between two turns of the event loop: some 10 ms of work. */
 const stepsAtOnce = 2;
 
+/** The classifier that was learned. */
+export function classifierOf<C extends string>({ classes, centre, weights }: Learned<C>): Classifier<C> {
+  return { classes, probabilities: (vector) => softmax(weights, toInput(vector, centre)) };
+}
+
 /**
  * Multinomial logistic regression with L2 regularisation, by gradient descent with momentum: the same examples give the
- * same classifier. Lets other work in between.
+ * same weights. Lets other work in between.
  */
-export async function trainClassifier<C extends string>(examples: readonly Labelled<C>[]): Promise<Classifier<C>> {
+export async function learn<C extends string>(examples: readonly Labelled<C>[]): Promise<Learned<C>> {
   const classes = [...new Set(examples.map(({ label }) => label))];
   const centre = meanOf(examples.map(({ vector }) => vector));
-  const toInput = (vector: Float32Array) => vector.map((value, index) => scale * (value - (centre[index] ?? 0)));
-  const inputs = examples.map(({ vector }) => toInput(vector));
+  const inputs = examples.map(({ vector }) => toInput(vector, centre));
   const targets = examples.map(({ label }) => classes.indexOf(label));
   const length = centre.length;
-  // One row a class, and its bias at the end.
   const weights = classes.map(() => new Float64Array(length + 1));
   const speeds = classes.map(() => new Float64Array(length + 1));
   for (let step = 0; step < steps; step++) {
@@ -49,10 +61,11 @@ export async function trainClassifier<C extends string>(examples: readonly Label
       }
     }
   }
-  return {
-    classes,
-    probabilities: (vector) => softmax(weights, toInput(vector)),
-  };
+  return { classes, centre, weights };
+}
+
+function toInput(vector: Float32Array, centre: Float32Array): Float32Array {
+  return vector.map((value, index) => scale * (value - (centre[index] ?? 0)));
 }
 
 function gradientsAt(

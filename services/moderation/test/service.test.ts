@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it, test } from "node:test";
 import { defaultEmbeddingModelId } from "nexus/blobs";
 import { metadataSchema } from "nexus/contract";
@@ -60,18 +63,27 @@ const harmless: readonly string[] = [
 
 describe("moderation with the real model", { timeout: 110_000, skip: await missingModel() }, () => {
   let service: RunningService;
-  before(async () => {
-    const settings = { modelIds: [defaultEmbeddingModelId], modelsDirectory: sharedModelsDirectory(), threads: 1 };
-    service = await startService(
+  let workDirectory: string;
+  const start = async (): Promise<RunningService> => {
+    const models = { modelIds: [defaultEmbeddingModelId], modelsDirectory: sharedModelsDirectory(), threads: 1 };
+    const started = await startService(
       createModerationService({
-        settings: { ...settings, parallel: 4, tokensMax: 2048, threshold: 0.5 },
+        settings: { ...models, workDirectory, parallel: 4, tokensMax: 2048, threshold: 0.5 },
         version: "0.0.0",
         environment: process.env,
       }),
     );
-    assert.equal((await service.settled()).state, "ready");
+    assert.equal((await started.settled()).state, "ready");
+    return started;
+  };
+  before(async () => {
+    workDirectory = await mkdtemp(join(tmpdir(), "nexus-moderation-"));
+    service = await start();
   });
-  after(() => service.close());
+  after(async () => {
+    await service.close();
+    await rm(workDirectory, { recursive: true });
+  });
 
   const judge = async (input: unknown): Promise<Answer> => {
     const { status, body } = await service.post("/v1/moderations", { model, input });
@@ -123,6 +135,17 @@ describe("moderation with the real model", { timeout: 110_000, skip: await missi
     assert.equal(parts.results.length, 1);
     assert.equal(parts.results[0].flagged, true);
     assert.equal((await judge("")).results[0].flagged, false);
+  });
+
+  it("judges the same after a restart, by what it learned at the first start", async () => {
+    const input = [...harmful.map(([, text]) => text), ...harmless];
+    const before = (await judge(input)).results;
+    const path = join(workDirectory, `${defaultEmbeddingModelId}.json`);
+    const kept = await stat(path);
+    await service.close();
+    service = await start();
+    assert.deepEqual((await judge(input)).results, before);
+    assert.equal((await stat(path)).ino, kept.ino, "the file was not written again");
   });
 
   it("refuses pictures and what is too much", async () => {
