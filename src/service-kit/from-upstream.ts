@@ -73,7 +73,8 @@ function relay(upstream: Upstream, operation: Operation, settings: UpstreamSetti
     if (status < 200 || status >= 300) return await refusedBy(answer, stream, title);
     const restore = (value: unknown) => mapFields(withModel(value, request.body.model), toOurs);
     const isSame = isPlainMap(toOurs) && model === request.body.model;
-    return await pass(answer, stream, { restore, isSame, title, bytesMax: settings.answerBytesMax });
+    const isText = operation.answers.includes("text");
+    return await pass(answer, stream, { restore, isSame, isText, title, bytesMax: settings.answerBytesMax });
   };
 }
 
@@ -85,6 +86,8 @@ interface Passing {
   readonly restore: (value: unknown) => unknown;
   /** Whether their JSON is ours as it is. */
   readonly isSame: boolean;
+  /** Whether plain text is an answer. */
+  readonly isText: boolean;
   readonly title: string;
   readonly bytesMax: number;
 }
@@ -92,15 +95,17 @@ interface Passing {
 async function pass(
   answer: IncomingMessage,
   stream: AsyncIterable<Buffer>,
-  { restore, isSame, title, bytesMax }: Passing,
+  { restore, isSame, isText, title, bytesMax }: Passing,
 ): Promise<ServiceResponse> {
   const contentType = answer.headers["content-type"] ?? "application/octet-stream";
   const type = mediaType(contentType);
   if (isJson(type)) return json(restore(await readJson(stream, bytesMax)));
   if (type === "text/event-stream" && !isSame) return bytes(relayEvents(stream, restore, bytesMax), contentType);
   if (type === "text/html") {
-    // What no operation answers: a login or error page of whatever stands in front of the server.
-    answer.destroy();
+    // What no operation answers: a login or error page of whatever stands in front of the server. But whisper.cpp's server
+    // calls its plain text so.
+    const text = await readWhole(stream, bytesMax);
+    if (isText && !/^\s*</.test(text.toString("latin1", 0, 1_024))) return bytes(text, "text/plain; charset=utf-8");
     throw new NexusError("backend_error", `${title} answered with a page for people.`, { source: "service" });
   }
   return bytes(stream, contentType);

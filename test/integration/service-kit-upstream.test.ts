@@ -206,6 +206,19 @@ test("a page for people is no answer, and no event is endless", options, async (
   const refused = await page.post("/v1/chat/completions", { messages });
   assert.equal(refused.status, 502);
   assert.doesNotMatch(await refused.text(), /script/);
+  const says = [" Good morning.", " <html>Log in"];
+  const operations = { "audio.transcriptions.create": { path: "/inference" } };
+  const heard = await wrap(t, { domains: ["transcription"], operations }, (_, response) => {
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(says.shift());
+  });
+  const form = new FormData();
+  form.append("model", "ours");
+  form.append("file", new Blob(["RIFF"]), "in.wav");
+  const ask = () => fetch(`${heard.url}/v1/audio/transcriptions`, { method: "POST", body: form });
+  const written = await ask();
+  assert.deepEqual([written.status, await written.text()], [200, " Good morning."]);
+  assert.match(written.headers.get("content-type") ?? "", /^text\/plain/);
+  assert.equal((await ask()).status, 502, "a page all the same");
   const endless = await wrap(t, { ...chats, answerBytesMax: 10_000 }, async (_, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" }).write("data: ");
     response.end("x".repeat(1_000_000));

@@ -239,8 +239,11 @@ class Upstream:
             if kind == EVENTS:
                 return Events(self._events(response, restore, is_typed), is_typed)
             if kind == "text/html":
-                # What no operation answers: a login or error page of whatever stands in front of the server.
-                await response.aclose()
+                # What no operation answers: a login or error page of whatever stands in front of the server. But
+                # whisper.cpp's server calls its plain text so.
+                text = await self._whole(response, self.settings.answer_bytes_max)
+                if "text/plain" in operation.answers and not text.lstrip().startswith(b"<"):
+                    return Media(text, "text/plain; charset=utf-8")
                 raise ServiceError("backend_error", f"{self.settings.title} answered with a page for people.")
             return Media(self._pieces(response), response.headers.get("content-type", "application/octet-stream"))
 

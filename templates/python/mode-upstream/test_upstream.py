@@ -9,7 +9,7 @@ from fastapi import FastAPI, Response
 from fastapi import Request as HttpRequest
 from fastapi.responses import StreamingResponse
 
-from nexus_kit import Context, Environment, Events, Log, Request, ServiceError
+from nexus_kit import Context, Environment, Events, File, Log, Media, Request, ServiceError
 from nexus_mapping import FieldMap, fill, pick
 from nexus_operations import OPERATIONS
 from nexus_upstream import Upstream, Wrapped
@@ -111,6 +111,21 @@ class UpstreamTest(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(ServiceError) as failed:
                 await ask(replace(ASKED, body={"model": "ours", "input": words}))
             self.assertEqual(failed.exception.code, "backend_error")
+
+    async def test_takes_text_that_is_called_a_page_for_text(self) -> None:
+        server, says = FastAPI(), [" Good morning.", " <html>Log in"]
+
+        @server.post("/inference")
+        async def answer() -> Response:
+            return Response(says.pop(0), media_type="text/html")
+
+        operation = OPERATIONS["audio.transcriptions.create"]
+        settings = {"domains": ["transcription"], "operations": {operation.id: {"path": "/inference"}}}
+        handler = behind(wrapped(**settings), server).handlers()[operation]
+        form = replace(ASKED, body={"model": "ours"}, files=[File("file", "in.wav", "audio/wav", b"RIFF")], is_form=True)
+        self.assertEqual(await handler(form), Media(b" Good morning.", "text/plain; charset=utf-8"))
+        with self.assertRaises(ServiceError):
+            await handler(form)
 
     async def test_asks_servers_that_speak_otherwise(self) -> None:
         server = FastAPI()
