@@ -20,7 +20,7 @@ test("programs that services of this machine need are looked for where services 
     record("speech", ["ffmpeg", "not-runnable"]),
     record("elsewhere", ["vllm"], "http://10.0.0.2:9000"),
   ];
-  const findings = await checkRuntimes(records, `/nowhere:${directory}`);
+  const findings = checkRuntimes(records, `/nowhere:${directory}`);
   assert.deepEqual(
     findings.map(({ status, seen, fix }) => [status, seen, fix]),
     [

@@ -1,5 +1,4 @@
-import { access, constants } from "node:fs/promises";
-import { delimiter, isAbsolute, join } from "node:path";
+import { findProgram } from "../base/find-program.ts";
 import { isLoopbackHost } from "../config/loopback.ts";
 import type { InstanceRecord } from "../contract/instance-record.ts";
 import { type Finding, ok, warning } from "./diagnosis.ts";
@@ -18,7 +17,7 @@ const program = /^[\w.+/-]+$/;
  * Whether the programs are there that the services of this machine name in `requires.runtimes`. `path` is the `PATH` that
  * services get. One finding for each program.
  */
-export async function checkRuntimes(records: readonly RuntimesRecord[], path: string): Promise<readonly Finding[]> {
+export function checkRuntimes(records: readonly RuntimesRecord[], path: string): readonly Finding[] {
   const users = new Map<string, Set<string>>();
   for (const { service, base_url: url, metadata } of records) {
     if (!isLoopbackHost(new URL(url).hostname)) continue;
@@ -26,30 +25,16 @@ export async function checkRuntimes(records: readonly RuntimesRecord[], path: st
       if (program.test(name)) users.set(name, (users.get(name) ?? new Set()).add(service));
     }
   }
-  return await Promise.all(
-    [...users].map(async ([name, services]) => {
-      const found = await findProgram(name, path);
-      if (found !== undefined) return ok("programs", `${name}: ${found}`);
-      const fix = debianPackages[name];
-      return warning(
-        "programs",
-        `${name} is missing, which ${[...services].join(", ")} may need`,
-        fix === undefined ? `Install ${name}, or see the service's page.` : `apt install ${fix}`,
-      );
-    }),
-  );
-}
-
-async function findProgram(name: string, path: string): Promise<string | undefined> {
-  const places = [name, ...(alsoCalled[name] ?? [])].flatMap((one) =>
-    isAbsolute(one) ? [one] : path.split(delimiter).map((directory) => join(directory, one)),
-  );
-  for (const place of places) {
-    const isThere = await access(place, constants.X_OK).then(
-      () => true,
-      () => false,
+  return [...users].map(([name, services]) => {
+    const found = [name, ...(alsoCalled[name] ?? [])]
+      .map((one) => findProgram(one, { path }))
+      .find((one) => one !== undefined);
+    if (found !== undefined) return ok("programs", `${name}: ${found}`);
+    const fix = debianPackages[name];
+    return warning(
+      "programs",
+      `${name} is missing, which ${[...services].join(", ")} may need`,
+      fix === undefined ? `Install ${name}, or see the service's page.` : `apt install ${fix}`,
     );
-    if (isThere) return place;
-  }
-  return undefined;
+  });
 }

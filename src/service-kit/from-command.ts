@@ -1,8 +1,9 @@
-import { access, constants, readFile } from "node:fs/promises";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { NexusError } from "../base/errors.ts";
+import { findProgram } from "../base/find-program.ts";
 import { parseOrThrow } from "../contract/parse.ts";
 import type { ServiceDefinition } from "./service.ts";
 import { badResult } from "./work/read-fields.ts";
@@ -71,7 +72,7 @@ export function serveCommand(
 ): ServedWork & Pick<ServiceDefinition, "start"> {
   return {
     ...serveWork(domain, workOf(domain, program) as Work<typeof domain>, { concurrency }),
-    start: async () => await mustBeThere(program),
+    start: async () => mustBeThere(program),
   };
 }
 
@@ -118,16 +119,7 @@ async function* decoded(pieces: AsyncIterable<Buffer>): AsyncGenerator<string> {
   if (rest !== "") yield rest;
 }
 
-async function mustBeThere({ command: [file], directory, environment }: Program): Promise<void> {
-  if (file === "node") return;
-  const folders = file.includes("/") ? [directory] : (environment.PATH ?? "").split(delimiter);
-  for (const folder of folders) {
-    const path = file.includes("/") ? resolve(directory, file) : join(folder, file);
-    const isThere = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return;
-  }
+function mustBeThere({ command: [file], directory, environment }: Program): void {
+  if (file === "node" || findProgram(file, { path: environment.PATH ?? "", directory }) !== undefined) return;
   throw new NexusError("not_ready", `The program ${file} is not there. Install it, or change command.yaml.`);
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse, stringify } from "yaml";
+import { findProgram } from "../../src/base/find-program.ts";
 import type { ServiceDescriptor } from "../../src/contract/metadata.ts";
 import { keyRoles } from "../../src/keys/key-record.ts";
 import { startFake } from "../fakes/fake-http-server.ts";
@@ -129,17 +129,6 @@ test("what an instance says is a page of text or refused, whatever it says", { t
     assert.equal((await ask(`/v1/nexus/instances/${service}/one/descriptor`)).status, 502, service);
 });
 
-function hasProgram(name: string): boolean {
-  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** The configuration that comes with Nexus, for another gateway and impatient. */
 async function configurePrometheus(directory: string, { url, key }: { url: string; key: string }): Promise<string> {
   await mkdir(directory, { recursive: true });
@@ -182,7 +171,7 @@ async function startPrometheus(t: TestContext, directory: string, config: string
 
 // proves: gateway.measured-fleet, gateway.roles
 test("Prometheus measures a service from the moment it registers, through the gateway, until it is gone", {
-  ...needs("prometheus", hasProgram("prometheus")),
+  ...needs("prometheus", findProgram("prometheus", { path: process.env.PATH ?? "" }) !== undefined),
   timeout: 120_000,
 }, async (t) => {
   const data = await makeData(t);

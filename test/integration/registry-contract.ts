@@ -275,9 +275,12 @@ function testWatching(name: string, open: OpenRegistry): void {
   });
 }
 
+/** Seconds of work, which a busy machine makes minutes of. */
+const sizeLimit = { timeout: 180_000 };
+
 function testSize(name: string, open: OpenRegistry): void {
-  test(`${name}: 10,000 registrations reach a watcher in a few steps, and one more leaves the others untouched`, // Seconds of work, which a busy machine makes minutes of.
-  { timeout: 180_000 }, async (context) => {
+  const promise = "10,000 registrations reach a watcher in a few steps, and one more leaves the others untouched";
+  test(`${name}: ${promise}`, sizeLimit, async (context) => {
     const { registry, holder } = await open(context);
     await snapshotWhen(registry, (now) => !now.stale);
     const revisions: number[] = [];

@@ -5,6 +5,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { findProgram } from "../../src/base/find-program.ts";
 import { runProgram } from "./run-program.ts";
 import { waitFor } from "./wait-for.ts";
 
@@ -24,9 +25,7 @@ const isAnswered = (program: string, ...args: readonly string[]): boolean =>
   spawnSync(program, args, { stdio: "ignore", timeout: 10_000 }).status === 0;
 
 /** Debian keeps the server out of the PATH of others than root. */
-const server = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]
-  .map((directory) => join(directory, "dockerd"))
-  .find((path) => existsSync(path));
+const server = findProgram("dockerd", { path: `${process.env.PATH ?? ""}${delimiter}/usr/sbin` });
 const isRoot = process.getuid?.() === 0;
 const composeCommand = isAnswered("docker", "compose", "version")
   ? ["docker", "compose"]

@@ -1,5 +1,6 @@
-import { existsSync, realpathSync } from "node:fs";
-import { delimiter, dirname, join, relative, resolve } from "node:path";
+import { realpathSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { findProgram } from "../../base/find-program.ts";
 import { nameSchema } from "../../contract/metadata.ts";
 import type { TemplateDomain, TemplateMode } from "../../scaffold/combination.ts";
 import { type BuiltinTemplate, listTemplates, openTemplate } from "../../scaffold/find-template.ts";
@@ -126,7 +127,8 @@ function nextSteps(
   { port }: Made,
 ): readonly string[] {
   // What started this verb may have brought its own Node: then the shell's is another one, perhaps too old.
-  const isSame = nodeOnPath(environment.PATH ?? "") === realpathSync(process.execPath);
+  const theirs = findProgram("node", { path: environment.PATH ?? "" });
+  const isSame = theirs !== undefined && realpathSync(theirs) === realpathSync(process.execPath);
   return [
     "Next:",
     `  cd ${shellWord(relative(workingDirectory, plan.directory) || ".")}`,
@@ -139,12 +141,6 @@ function nextSteps(
 /** One word for a shell, which reads spaces and much else in another way. */
 function shellWord(text: string): string {
   return /^[\w./@:+][\w./@:+-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** The program that a shell means by `node`. */
-function nodeOnPath(path: string): string | undefined {
-  const found = path.split(delimiter).find((folder) => folder !== "" && existsSync(join(folder, "node")));
-  return found === undefined ? undefined : realpathSync(join(found, "node"));
 }
 
 /** Paths as a tree; what would be replaced is marked. */

@@ -47,7 +47,7 @@ async function checkServices({ paths, call }: Platform, path: string): Promise<r
   const asked = call<{ readonly instances: readonly RuntimesRecord[] }>({ method: "GET", path: "/v1/nexus/registry" });
   // Without a platform there are no services; that is said already.
   const { instances } = await asked.catch(() => ({ instances: [] }));
-  return await checkRuntimes(instances, path);
+  return checkRuntimes(instances, path);
 }
 
 function toConfigError(error: unknown): ConfigError {

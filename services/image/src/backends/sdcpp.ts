@@ -1,7 +1,7 @@
-import { access, constants, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, delimiter, extname, isAbsolute, join } from "node:path";
-import { NexusError } from "nexus/base";
+import { basename, extname, join } from "node:path";
+import { findProgram, NexusError } from "nexus/base";
 import type { ImageBackend, Making } from "../image-backend.ts";
 import type { ImageOrder, Picture } from "../image-order.ts";
 import { runProgram } from "../run-program.ts";
@@ -29,7 +29,7 @@ export function createSdCpp({ program, modelPath, programArguments, environment 
     runtimes: [program],
     edits: true,
     async look() {
-      const path = await findProgram(program, environment.PATH ?? "");
+      const path = findProgram(program, { path: environment.PATH ?? "" });
       if (path === undefined) {
         throw away(
           `There is no program ${program}. Install stable-diffusion.cpp, or say in NEXUS_IMAGE_PROGRAM where it is.`,
@@ -63,21 +63,6 @@ export function createSdCpp({ program, modelPath, programArguments, environment 
 
 function away(message: string): NexusError {
   return new NexusError("not_ready", message);
-}
-
-/** Where a shell would find it; undefined when it would not. */
-async function findProgram(program: string, path: string): Promise<string | undefined> {
-  const places = isAbsolute(program) ? [program] : path.split(delimiter).map((directory) => join(directory, program));
-  for (const place of places) {
-    if (
-      await access(place, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return place;
-  }
-  return undefined;
 }
 
 const outputPrefix = "made";
