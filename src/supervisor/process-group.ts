@@ -51,9 +51,9 @@ export async function launchDetached(launch: Launch, logFile: string, log: Logge
 export function lowerPriority(pid: number, niceness: number, log: Logger): void {
   try {
     setPriority(pid, niceness);
-    lowerThreads(pid, niceness);
     const autogroup = `/proc/${pid}/autogroup`;
     if (existsSync(autogroup)) writeFileSync(autogroup, String(niceness));
+    lowerThreads(pid, niceness);
   } catch (error) {
     // It has ended already, or the system does not let us: nothing depends on it.
     log.debug({ pid, error: describeError(error) }, "the priority of a process stays as it is");
