@@ -17,8 +17,8 @@ export interface RenewedContext<C> {
  * From here on an input is long. llama.cpp keeps room for the scores of its whole vocabulary at each token of the longest
  * input that a context has read: 1 MB a token with a vocabulary of 250,000, and it uses none of it for vectors.
  */
-const longTokensMin = 64;
-/** Long inputs within this time find the room that the last one made; making it takes a third of the time of reading. */
+const longTokensMin = 128;
+/** Long inputs within this time find the room that the last one made; one that must make it takes twice as long to read. */
 const idleMs = 30_000;
 
 /** Replaces the context with a new one when long inputs have stopped coming, so that the memory they took is given back. */
