@@ -83,7 +83,10 @@ export interface FakeBackend {
   readonly connections: number;
   /** Changes the behaviour from the next request on; `faults` are replaced as a whole. */
   set(options: Omit<FakeBackendOptions, "port">): void;
-  /** Resolves when `condition` holds, looked at after every event. Rejects after `timeoutMs`, default 30 s. */
+  /**
+   * Resolves when `condition` holds, looked at after every event. Rejects after `timeoutMs`, default 30 s, or when the
+   * server is closed.
+   */
   until(condition: (backend: FakeBackend) => boolean, timeoutMs?: number): Promise<void>;
   /** Resets every open connection; the server goes on. */
   killConnections(): void;
@@ -117,7 +120,7 @@ class RunningFake implements FakeBackend {
   readonly #sockets = new Set<Socket>();
   /** Sockets that the fake reset itself: nobody aborted there. */
   readonly #ownResets = new WeakSet<Socket>();
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Set<{ look(): void; end(): void }>();
   readonly #server = createServer((message, response) => {
     void this.#serve(message, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)));
@@ -160,17 +163,22 @@ class RunningFake implements FakeBackend {
     const look = () => {
       if (condition(this)) resolve();
     };
-    const cancel = afterOwnTime(timeoutMs, () => {
+    const giveUp = (when: string) => {
       const { generations, inFlight, aborted, connections } = this;
       const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
-      reject(new Error(`the fake backend did not come to that within ${timeoutMs} ms: ${seen}`));
-    });
-    this.#watchers.add(look);
+      reject(new Error(`the fake backend did not come to that ${when}: ${seen}`));
+    };
+    const cancel = afterOwnTime(timeoutMs, () => giveUp(`within ${timeoutMs} ms`));
+    const watcher = { look, end: () => giveUp("before it was closed") };
+    this.#watchers.add(watcher);
     look();
-    return promise.finally(() => {
+    const settled = promise.finally(() => {
       cancel();
-      this.#watchers.delete(look);
+      this.#watchers.delete(watcher);
     });
+    // Of several that race, nobody waits for those that lose.
+    settled.catch(() => {});
+    return settled;
   }
 
   killConnections(): void {
@@ -183,6 +191,7 @@ class RunningFake implements FakeBackend {
     this.#server.close();
     this.killConnections();
     await closed;
+    for (const { end } of [...this.#watchers]) end();
   }
 
   #watch(socket: Socket): void {
@@ -201,7 +210,7 @@ class RunningFake implements FakeBackend {
   }
 
   #changed(): void {
-    for (const look of [...this.#watchers]) look();
+    for (const { look } of [...this.#watchers]) look();
   }
 
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
