@@ -19,8 +19,8 @@ import { openRealtime } from "./fake-realtime.ts";
 import { type FakeReply, isPieces } from "./fake-reply.ts";
 import type { FakeAnswer, FakeRequest, FakeState, FakeSurface } from "./fake-surface.ts";
 import { fakeVllm } from "./fake-vllm.ts";
-import { afterOwnTime } from "./own-time.ts";
 import { fieldsOf, readRequest } from "./read-request.ts";
+import { Watch } from "./watch.ts";
 
 /** What each kind answers, without a server around it. */
 export const fakeSurfaces = {
@@ -120,7 +120,10 @@ class RunningFake implements FakeBackend {
   readonly #sockets = new Set<Socket>();
   /** Sockets that the fake reset itself: nobody aborted there. */
   readonly #ownResets = new WeakSet<Socket>();
-  readonly #watchers = new Set<{ look(): void; end(): void }>();
+  readonly #watch = new Watch(() => {
+    const { generations, inFlight, aborted, connections } = this;
+    return JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
+  });
   readonly #server = createServer((message, response) => {
     void this.#serve(message, response).catch((error: unknown) => {
       response.destroy(error instanceof Error ? error : new Error(String(error)));
@@ -134,7 +137,7 @@ class RunningFake implements FakeBackend {
     this.#faultsLeft = options.faults?.times ?? Number.POSITIVE_INFINITY;
     // Longer than any test: an idle connection that closes by itself would look like a fault.
     this.#server.keepAliveTimeout = 60_000;
-    this.#server.on("connection", (socket) => this.#watch(socket));
+    this.#server.on("connection", (socket) => this.#keep(socket));
     this.#server.on("upgrade", (message, socket, head) => void this.#upgrade(message, socket, head));
   }
 
@@ -159,26 +162,7 @@ class RunningFake implements FakeBackend {
   }
 
   until(condition: (backend: FakeBackend) => boolean, timeoutMs = 30_000): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const look = () => {
-      if (condition(this)) resolve();
-    };
-    const giveUp = (when: string) => {
-      const { generations, inFlight, aborted, connections } = this;
-      const seen = JSON.stringify({ requests: this.requests.length, generations, inFlight, aborted, connections });
-      reject(new Error(`the fake backend did not come to that ${when}: ${seen}`));
-    };
-    const cancel = afterOwnTime(timeoutMs, () => giveUp(`within ${timeoutMs} ms`));
-    const watcher = { look, end: () => giveUp("before it was closed") };
-    this.#watchers.add(watcher);
-    look();
-    const settled = promise.finally(() => {
-      cancel();
-      this.#watchers.delete(watcher);
-    });
-    // Of several that race, nobody waits for those that lose.
-    settled.catch(() => {});
-    return settled;
+    return this.#watch.until(() => condition(this), timeoutMs);
   }
 
   killConnections(): void {
@@ -191,10 +175,10 @@ class RunningFake implements FakeBackend {
     this.#server.close();
     this.killConnections();
     await closed;
-    for (const { end } of [...this.#watchers]) end();
+    this.#watch.end();
   }
 
-  #watch(socket: Socket): void {
+  #keep(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => {
@@ -210,7 +194,7 @@ class RunningFake implements FakeBackend {
   }
 
   #changed(): void {
-    for (const { look } of [...this.#watchers]) look();
+    this.#watch.look();
   }
 
   async #serve(message: IncomingMessage, response: ServerResponse): Promise<void> {
